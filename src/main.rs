@@ -1,0 +1,5 @@
+//! The `forebay` command.
+
+fn main() {
+    println!("forebay {}", env!("CARGO_PKG_VERSION"));
+}
