@@ -1,0 +1,191 @@
+//! The seam between the sessions side and the jobs side of a broker.
+//!
+//! Whoever implements [`Jobs`] owns the jobs: their order, leases, outcomes and records. The sessions side owns
+//! connections, credits and windows. No mutating call returns a value: each tag is answered once by
+//! [`Event::Reply`], in any order and perhaps later; `Answer::Unknown` means repeat the call, and every call is
+//! idempotent by id or lease. An event appears only once the records it reveals have reached their level.
+
+use std::sync::Arc;
+
+use crate::core::record::Record;
+use crate::model::{
+    Body, Failure, Headers, JobId, JobOptions, Lease, Meta, Now, Outcome, Owner, QueueName, Stop, Submission,
+    Verdict,
+};
+use crate::wire::command::{Fault, Grant, Presented};
+
+/// Names one call that must be answered.
+pub type Tag = u64;
+
+/// A worker as the sessions side numbers it. Never reused while the jobs side may still speak of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WorkerId(pub u64);
+
+/// The session a job came from; numbered like [`WorkerId`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionId(pub u64);
+
+/// One queue a worker has registered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Class {
+    /// The queue.
+    pub queue: QueueName,
+    /// At most so many of its jobs at once on this worker; 0 = no limit.
+    pub slots: u32,
+    /// Its share when several queues have jobs; at least 1.
+    pub weight: u32,
+}
+
+/// Who asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asker {
+    /// Whose jobs it may see.
+    pub owner: Arc<Owner>,
+    /// Its session.
+    pub session: SessionId,
+}
+
+/// How a lease ends.
+#[derive(Clone, Debug, PartialEq)]
+pub enum End {
+    /// With a result.
+    Done { body: Body, headers: Headers, meta: Meta },
+    /// The worker says it failed.
+    Failed(Fault),
+    /// Given back, may run later.
+    Released { delay_ms: u64 },
+    /// Given back before it began.
+    Unstarted,
+    /// The worker's session ended. `alone`: no other of its jobs was running, so this one is to blame.
+    Lost { alone: bool, counted: bool },
+}
+
+/// What the worker tells while it works.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Word {
+    /// How far it is, 0 to 1, and a note.
+    Progress { fraction: f64, note: String },
+    /// A partial result.
+    Partial { sequence: u64, body: Body },
+}
+
+/// The answer to one tag.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    /// The call was carried out and has reached its level.
+    Done,
+    /// `finish` came under a lease that was over.
+    Stale,
+    /// `present`: the job is the worker's under this lease.
+    Adopted(Lease),
+    /// `present`: it is not.
+    Dropped,
+    /// `get`: how it stands, and everything about it once it has ended.
+    State { state: Outcome, attempt: u32, fraction: f64, verdict: Option<Arc<Verdict>> },
+    /// `admin`: JSON.
+    Text(String),
+    /// It was not carried out.
+    Refused(Failure),
+    /// Nobody knows whether it was; call again.
+    Unknown,
+}
+
+/// What the jobs side has to say.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// Answers one tag.
+    Reply { tag: Tag, answer: Answer },
+    /// The worker holds this job now.
+    Grant { worker: WorkerId, grant: Box<Grant> },
+    /// The worker does not hold it any more.
+    Revoke { worker: WorkerId, lease: Lease, why: Stop },
+    /// The worker is asked to give it back if it has not begun.
+    Recall { worker: WorkerId, lease: Lease },
+    /// A job ended. `push`: its submitter asked to be sent the result.
+    Ended { id: JobId, asker: Asker, push: bool, verdict: Arc<Verdict> },
+    /// A running job's worker spoke.
+    Said { id: JobId, asker: Asker, attempt: u32, word: Word },
+    /// Whether there is room for more jobs.
+    Pressure { full: bool },
+}
+
+/// What an implementation can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Caps {
+    /// Jobs can be durable.
+    pub durable: bool,
+}
+
+/// What the driver has to do for the jobs side, and tell back by `io_done`.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Io {
+    /// Append these records, in order, and sync.
+    Append { upto: u64, records: Vec<Record> },
+}
+
+/// What the driver has done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IoDone {
+    /// Every record up to this number is synced.
+    Synced { upto: u64 },
+}
+
+/// The jobs side of a broker. See the module's text for the rules every implementation keeps.
+pub trait Jobs {
+    /// What the driver must do.
+    type Io;
+    /// What the driver reports.
+    type Done;
+
+    /// Takes a job. Answered `Done` once it is held at its level, or `Refused`.
+    fn submit(&mut self, now: Now, tag: Tag, asker: &Asker, job: Submission);
+    /// What a worker takes: its queues, and how many more jobs it has room for. Absolute; 0 withdraws.
+    fn demand(&mut self, now: Now, worker: WorkerId, classes: &[Class], free: u32);
+    /// A worker holds a job from another session or another broker. Answered `Adopted` or `Dropped`.
+    fn present(&mut self, now: Now, tag: Tag, worker: WorkerId, held: &Presented);
+    /// The job begins.
+    fn start(&mut self, now: Now, lease: Lease);
+    /// The worker lives and holds these.
+    fn extend(&mut self, now: Now, worker: WorkerId, leases: &[Lease]);
+    /// A running job's worker speaks.
+    fn say(&mut self, now: Now, lease: Lease, word: Word);
+    /// The lease ends. Answered `Done` or `Stale`.
+    fn finish(&mut self, now: Now, tag: Tag, lease: Lease, end: End);
+    /// Cancels a job. Answered `Done` (CANCELLED for ever) or `Refused`.
+    fn cancel(&mut self, now: Now, tag: Tag, id: JobId, by: &Asker, reason: &str);
+    /// How a job stands. Answered `State` or `Refused`.
+    fn get(&mut self, now: Now, tag: Tag, id: JobId, by: &Asker);
+    /// The result was received and need not be kept. Answered `Done`.
+    fn forget(&mut self, now: Now, tag: Tag, id: JobId, by: &Asker);
+    /// A session of this owner came (its kept results are told again as `Ended`) or went.
+    fn watch(&mut self, now: Now, who: &Asker, on: bool);
+    /// An operator's command. Answered `Text` or `Refused`.
+    fn admin(&mut self, now: Now, tag: Tag, what: &Admin);
+    /// The next event, until there is none.
+    fn poll(&mut self) -> Option<Event>;
+    /// The next thing the driver must do, until there is none.
+    fn poll_io(&mut self) -> Option<Self::Io>;
+    /// The driver has done something.
+    fn io_done(&mut self, now: Now, done: Self::Done);
+    /// Lets time pass.
+    fn tick(&mut self, now: Now);
+    /// When `tick` must be called next, in microseconds of the clock that never jumps.
+    fn next_timeout(&self) -> Option<u64>;
+    /// What it can do.
+    fn caps(&self) -> Caps;
+}
+
+/// What an operator asks of the jobs side.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Admin {
+    /// Counts, queues and their depths.
+    Status,
+    /// One job with its history.
+    Job(JobId),
+    /// New defaults for a queue.
+    QueueSet { queue: QueueName, options: Box<JobOptions> },
+    /// Hands out no more jobs of a queue, or goes on.
+    QueuePause { queue: QueueName, paused: bool },
+    /// Events after `since`, at most `limit`, of one queue or all.
+    Events { since: u64, limit: usize, queue: Option<QueueName> },
+}

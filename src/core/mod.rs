@@ -1,0 +1,6 @@
+//! The state machines, without I/O: feed one input, drain all outputs, then wait for the next input or timeout.
+#![forbid(unsafe_code)]
+
+pub mod jobs;
+pub mod record;
+pub mod session;

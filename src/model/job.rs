@@ -1,0 +1,214 @@
+//! A job as it is submitted, and the rules it lives by.
+
+use bytes::Bytes;
+
+use crate::model::id::JobId;
+use crate::model::limits;
+use crate::model::queue_name::QueueName;
+
+/// A payload or a result: its frames. Cloning shares the bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Body(pub Vec<Bytes>);
+
+impl Body {
+    /// One frame.
+    pub fn one(frame: impl Into<Bytes>) -> Self {
+        Body(vec![frame.into()])
+    }
+
+    /// Bytes over all frames.
+    pub fn len(&self) -> usize {
+        self.0.iter().map(Bytes::len).sum()
+    }
+
+    /// Whether there is not one byte.
+    pub fn is_empty(&self) -> bool {
+        self.0.iter().all(Bytes::is_empty)
+    }
+}
+
+/// Named bytes that travel beside a body, in the order they were set.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Headers(pub Vec<(String, Bytes)>);
+
+impl Headers {
+    /// Bytes over all names and values.
+    pub fn len(&self) -> usize {
+        self.0.iter().map(|(name, value)| name.len() + value.len()).sum()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// Facts about an attempt for people and programs: "worker", "host", "started_ms" ...
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Meta(pub Vec<(String, String)>);
+
+/// Which faults an accepted job survives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[repr(u8)]
+pub enum Level {
+    /// Durable for a submit when the broker has a store, volatile for a call.
+    #[default]
+    Auto = 0,
+    /// Survives workers, clients and connections; after a restart of the broker its client submits it again.
+    Volatile = 1,
+    /// On disk before it is accepted.
+    Durable = 2,
+}
+
+/// What becomes of the result when the job has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[repr(u8)]
+pub enum ReplyMode {
+    /// Sent to the submitting session, or to another client of the same name.
+    #[default]
+    Push = 0,
+    /// Kept until somebody asks.
+    Keep = 1,
+    /// Nobody wants it.
+    None = 2,
+}
+
+/// What a submission says of its own rules; `None` leaves a rule to the queue, and then to the broker.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct JobOptions {
+    /// 1 (lowest) to 8 (first).
+    pub priority: Option<u32>,
+    /// Not before this has passed.
+    pub delay_ms: Option<u64>,
+    /// EXPIRED when not started by then; 0 never.
+    pub queue_ms: Option<u64>,
+    /// An attempt that runs longer is over; 0 never.
+    pub run_ms: Option<u64>,
+    /// Past it the worker is given a hint; 0 never.
+    pub soft_ms: Option<u64>,
+    /// Like `run_ms`, counted from the last progress; 0 never.
+    pub stall_ms: Option<u64>,
+    /// EXPIRED when not ended by then, running or not; 0 never.
+    pub deadline_ms: Option<u64>,
+    /// At most so many starts.
+    pub attempts: Option<u32>,
+    /// The first wait before another attempt.
+    pub backoff_ms: Option<u64>,
+    /// The longest such wait.
+    pub backoff_ms_max: Option<u64>,
+    /// At most so many releases.
+    pub releases: Option<u32>,
+    /// Which faults it must survive.
+    pub level: Option<Level>,
+    /// How long a result nobody acknowledged is kept; 0 = nobody wants it.
+    pub result_ttl_ms: Option<u64>,
+    /// How many bytes of partial results may wait for the client.
+    pub partial_bytes: Option<u64>,
+    /// Refuse the job when no worker ever registered its queue.
+    pub refuse_unknown_queue: Option<bool>,
+}
+
+/// The rules a job lives by, every one decided.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobRules {
+    /// 1 (lowest) to 8 (first).
+    pub priority: u32,
+    /// Not before this has passed.
+    pub delay_ms: u64,
+    /// EXPIRED when not started by then; 0 never.
+    pub queue_ms: u64,
+    /// An attempt that runs longer is over; 0 never.
+    pub run_ms: u64,
+    /// Past it the worker is given a hint; 0 never.
+    pub soft_ms: u64,
+    /// Like `run_ms`, counted from the last progress; 0 never.
+    pub stall_ms: u64,
+    /// EXPIRED when not ended by then; 0 never.
+    pub deadline_ms: u64,
+    /// At most so many starts.
+    pub attempts: u32,
+    /// The first wait before another attempt.
+    pub backoff_ms: u64,
+    /// The longest such wait.
+    pub backoff_ms_max: u64,
+    /// At most so many releases.
+    pub releases: u32,
+    /// Which faults it must survive.
+    pub level: Level,
+    /// How long a result nobody acknowledged is kept; 0 = nobody wants it.
+    pub result_ttl_ms: u64,
+    /// How many bytes of partial results may wait for the client.
+    pub partial_bytes: u64,
+    /// Refuse the job when no worker ever registered its queue.
+    pub refuse_unknown_queue: bool,
+}
+
+impl Default for JobRules {
+    fn default() -> Self {
+        JobRules {
+            priority: limits::PRIORITY_NORMAL,
+            delay_ms: 0,
+            queue_ms: 0,
+            run_ms: 1_800_000,
+            soft_ms: 0,
+            stall_ms: 0,
+            deadline_ms: 0,
+            attempts: 3,
+            backoff_ms: 1_000,
+            backoff_ms_max: 300_000,
+            releases: 100,
+            level: Level::Auto,
+            result_ttl_ms: 86_400_000,
+            partial_bytes: 16 << 20,
+            refuse_unknown_queue: false,
+        }
+    }
+}
+
+impl JobRules {
+    /// These rules with everything `options` says put in their place.
+    pub fn with(&self, options: &JobOptions) -> JobRules {
+        JobRules {
+            priority: options.priority.unwrap_or(self.priority),
+            delay_ms: options.delay_ms.unwrap_or(self.delay_ms),
+            queue_ms: options.queue_ms.unwrap_or(self.queue_ms),
+            run_ms: options.run_ms.unwrap_or(self.run_ms),
+            soft_ms: options.soft_ms.unwrap_or(self.soft_ms),
+            stall_ms: options.stall_ms.unwrap_or(self.stall_ms),
+            deadline_ms: options.deadline_ms.unwrap_or(self.deadline_ms),
+            attempts: options.attempts.unwrap_or(self.attempts),
+            backoff_ms: options.backoff_ms.unwrap_or(self.backoff_ms),
+            backoff_ms_max: options.backoff_ms_max.unwrap_or(self.backoff_ms_max),
+            releases: options.releases.unwrap_or(self.releases),
+            level: options.level.unwrap_or(self.level),
+            result_ttl_ms: options.result_ttl_ms.unwrap_or(self.result_ttl_ms),
+            partial_bytes: options.partial_bytes.unwrap_or(self.partial_bytes),
+            refuse_unknown_queue: options.refuse_unknown_queue.unwrap_or(self.refuse_unknown_queue),
+        }
+    }
+}
+
+/// A job as a client hands it over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Submission {
+    /// Chosen by the client's side.
+    pub id: JobId,
+    /// Where it waits.
+    pub queue: QueueName,
+    /// What the worker gets.
+    pub body: Body,
+    /// What travels beside it.
+    pub headers: Headers,
+    /// Its rules, as far as it says.
+    pub options: JobOptions,
+    /// Submitted before, perhaps to a broker that is no more.
+    pub resent: bool,
+    /// What becomes of the result.
+    pub reply: ReplyMode,
+    /// Set for ids chosen by the application: a hash of what makes two submissions the same job.
+    pub content: Option<Vec<u8>>,
+    /// The client wants to hear of progress.
+    pub wants_progress: bool,
+    /// The client wants partial results.
+    pub wants_partial: bool,
+}

@@ -1,0 +1,92 @@
+//! Every limit of the pure layers, in one place. A limit users may want to change is the default of an
+//! option; a limit that bites has a counter.
+
+/// Bytes of a queue's name.
+pub const QUEUE_NAME_LEN_MAX: usize = 255;
+/// Highest priority; it goes first. The lowest is 1.
+pub const PRIORITY_MAX: u32 = 8;
+/// The priority of a job that names none.
+pub const PRIORITY_NORMAL: u32 = 4;
+/// A class gains one priority for each such time it was passed over, so that class 1 moves.
+pub const AGING_MS: u64 = 1_000;
+
+/// Bytes of a part that travels inside its command; larger ones are frames.
+pub const INLINE_LEN_MAX: usize = 4_096;
+/// Bytes of a part that travels as one frame; larger ones are transfers.
+pub const FRAME_LEN_MAX: usize = 1 << 20;
+/// Bytes of one chunk of a transfer.
+pub const CHUNK_LEN_MAX: usize = 256 << 10;
+/// Bytes a packet is filled up to before the next one begins.
+pub const PACKET_LEN_TARGET: usize = 128 << 10;
+/// Commands in one packet: the header counts them in 16 bits.
+pub const PACKET_COMMANDS_MAX: usize = u16::MAX as usize;
+/// Frames of one packet, the first included.
+pub const PACKET_FRAMES_MAX: usize = 4_096;
+/// Bytes of one ZeroMQ frame, enforced by the socket.
+pub const ZMQ_FRAME_LEN_MAX: usize = 2 << 20;
+/// Bytes of unacknowledged bodies under way in one direction of a session.
+pub const WINDOW_LEN: usize = 8 << 20;
+/// Unacknowledged commands under way in one direction of a session.
+pub const WINDOW_COMMANDS: usize = 20_000;
+
+/// Bytes of a payload or result over all frames, unless `broker.payload_max` says otherwise.
+pub const PAYLOAD_LEN_MAX: usize = 64 << 20;
+/// Frames of one body.
+pub const BODY_FRAMES_MAX: usize = 1_024;
+/// Bytes of a job's headers with their names.
+pub const HEADERS_LEN_MAX: usize = 64 << 10;
+/// Bytes of a code, message or note kept from a peer; the rest is cut.
+pub const TEXT_LEN_MAX: usize = 4_096;
+/// Bytes of a failure's detail kept from a worker; the rest is cut.
+pub const DETAIL_LEN_MAX: usize = 64 << 10;
+/// Facts of a job's meta kept from a worker.
+pub const META_FACTS_MAX: usize = 64;
+/// Bytes of a content hash.
+pub const CONTENT_LEN_MAX: usize = 32;
+
+/// Sessions a broker knows at once, attached or not.
+pub const SESSIONS_MAX: usize = 20_000;
+/// How long a session without a connection is remembered.
+pub const SESSION_TTL_MS: u64 = 60_000;
+/// Queues one worker may register.
+pub const WORKER_QUEUES_MAX: usize = 20_000;
+/// Leases one worker may hold.
+pub const WORKER_LEASES_MAX: usize = 10_000;
+/// SUBMITs a client may send ahead of what the broker has taken.
+pub const SUBMIT_CREDIT_JOBS: u64 = 10_000;
+
+/// How long a lease lasts without a beat.
+pub const LEASE_MS: u64 = 30_000;
+/// How often a peer beats.
+pub const BEAT_MS: u64 = 5_000;
+/// How long leases wait for a dropped connection's session to come back.
+pub const REATTACH_MS: u64 = 500;
+/// How long a peer waits for WELCOME before it says HELLO again.
+pub const HELLO_RETRY_MS: u64 = 2_000;
+/// A connection is told WHO at most this often.
+pub const WHO_INTERVAL_MS: u64 = 1_000;
+/// The longest loop pause that is taken for the broker's own: leases are prolonged by it, up to one period.
+pub const LOOP_PAUSE_MS: u64 = 1_000;
+
+/// Counted losses on different sessions after which a job is quarantined.
+pub const LOSSES_MAX: u32 = 2;
+/// Releases of one job before it fails, unless its options say otherwise.
+pub const RELEASES_MAX: u32 = 100;
+/// Ids chosen by applications that are remembered after their jobs are gone.
+pub const DEDUPE_MAX: usize = 1_000_000;
+/// How long an application's id is remembered, by the time it carries.
+pub const DEDUPE_WINDOW_MS: u64 = 24 * 3_600_000;
+/// How far ahead of the broker's clock an id may lie.
+pub const ID_AHEAD_MS_MAX: u64 = 10 * 60_000;
+/// Bytes of jobs and results a broker keeps in memory, unless `broker.memory_max` says otherwise.
+pub const MEMORY_LEN_MAX: u64 = 4 << 30;
+/// Bytes counted for a job besides its payload, name and headers.
+pub const JOB_OVERHEAD_LEN: u64 = 512;
+/// Queues a broker knows at once.
+pub const QUEUES_MAX: usize = 100_000;
+/// Events kept for `events`.
+pub const EVENTS_MAX: usize = 100_000;
+/// What a refused client is told to wait when the broker is full.
+pub const BUSY_RETRY_MS: u64 = 100;
+/// Milliseconds of any interval or timeout a peer may ask for: 365 days.
+pub const INTERVAL_MS_MAX: u64 = 365 * 24 * 3_600_000;

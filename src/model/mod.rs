@@ -1,0 +1,23 @@
+//! The nouns every layer speaks of. Plain values: no clock, no I/O, no knowledge of any other layer.
+#![forbid(unsafe_code)]
+
+pub mod id;
+pub mod index;
+pub mod job;
+pub mod lease;
+pub mod limits;
+pub mod outcome;
+pub mod owner;
+pub mod queue_name;
+pub mod status;
+pub mod time;
+
+pub use id::JobId;
+pub use index::Index;
+pub use job::{Body, Headers, JobOptions, JobRules, Level, Meta, ReplyMode, Submission};
+pub use lease::{Lease, Stop, Token};
+pub use outcome::{Outcome, Verdict};
+pub use owner::Owner;
+pub use queue_name::QueueName;
+pub use status::{Failure, Status};
+pub use time::Now;
