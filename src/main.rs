@@ -1,5 +1,7 @@
-//! The `forebay` command.
+//! The `forebay` command. Everything it does is in `cli`, one file for each command.
 
-fn main() {
-    println!("forebay {}", env!("CARGO_PKG_VERSION"));
+mod cli;
+
+fn main() -> std::process::ExitCode {
+    cli::main()
 }

@@ -1,0 +1,67 @@
+//! How the command ends: the exit codes, and the one error value of the commands.
+//!
+//! The codes are part of the command's face. Scripts read them, so they are never changed or reused.
+
+use std::fmt;
+use std::process::ExitCode;
+
+/// Why the process ends. The numbers are what a shell sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// All is well.
+    Done = 0,
+    /// A job did not end DONE, or a check failed.
+    NotDone = 1,
+    /// The command line, an option or an address is wrong.
+    Usage = 2,
+    /// No broker answers at the address.
+    NoBroker = 3,
+    /// The address is in use.
+    InUse = 4,
+    /// The broker refused.
+    Refused = 5,
+    /// The system refused: a file, a folder, a missing compiler.
+    System = 6,
+    /// The time given was over.
+    TimedOut = 7,
+}
+
+/// What `--help` says about the exit codes.
+pub(crate) const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  a job did not end DONE, or the check failed
+  2  the command line, an option or an address is wrong
+  3  no broker answers at the address
+  4  the address is in use
+  5  the broker refused: no room, not allowed, too large, unknown id
+  6  the system refused: a file, a folder, a missing compiler
+  7  the time given with --timeout was over";
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(exit as u8)
+    }
+}
+
+/// Why a command could not do its work.
+#[derive(Debug)]
+pub(crate) struct Failed {
+    /// What the process ends with.
+    pub(crate) exit: Exit,
+    /// What was wrong, with which value, and what would be right.
+    pub(crate) message: String,
+}
+
+impl Failed {
+    /// A failure that says `message`.
+    pub(crate) fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Failed { exit, message: message.into() }
+    }
+}
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}

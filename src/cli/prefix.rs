@@ -1,0 +1,202 @@
+//! The prefix: a folder laid out as C programs expect it, `bin`, `include` and `lib`.
+//!
+//! One routine makes it, for the demo, for every test over real C programs and for `make install`. The library
+//! comes from cargo and is found by what cargo says it made, never by a guess at a path below `target`. Each
+//! file appears whole under its name: it is written beside it and renamed, so a program that runs from a prefix
+//! does not notice that it is made anew.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::cli::exit::{Exit, Failed};
+
+/// The folder this binary was built from.
+const SOURCE: &str = env!("CARGO_MANIFEST_DIR");
+/// The shared library under the name that programs look for at run time.
+const LIBRARY: &str = "libforebay.so.0";
+/// The shared library's file, which the other names are links to.
+const LIBRARY_FILE: &str = concat!("libforebay.so.", env!("CARGO_PKG_VERSION"));
+
+/// A folder with `include/forebay.h` and `lib/libforebay.so.0` in it.
+pub(crate) struct Prefix {
+    root: PathBuf,
+}
+
+/// What cargo says it made.
+#[derive(Default)]
+struct Artefacts {
+    shared: Option<PathBuf>,
+    archive: Option<PathBuf>,
+    binary: Option<PathBuf>,
+}
+
+impl Prefix {
+    /// The prefix to compile against. An installed binary uses the one it stands in (`bin/..`). A binary in its
+    /// build folder lays one out in `scratch` from its source folder. Otherwise there is none.
+    pub(crate) fn find(scratch: &Path) -> Result<Prefix, Failed> {
+        if let Some(installed) = Prefix::installed() {
+            return Ok(installed);
+        }
+        if is_source(Path::new(SOURCE)) {
+            return Prefix::build(scratch);
+        }
+        let around = std::env::current_exe().unwrap_or_default();
+        Err(Failed::new(
+            Exit::System,
+            format!(
+                "no forebay library to compile against: {} does not stand in a prefix (lib/{LIBRARY} and \
+                 include/forebay.h beside bin), and its source folder is gone; install the whole of it with \
+                 `make install PREFIX=...`",
+                around.display()
+            ),
+        ))
+    }
+
+    /// The prefix the running binary is installed in.
+    fn installed() -> Option<Prefix> {
+        let binary = fs::canonicalize(std::env::current_exe().ok()?).ok()?;
+        let root = binary.parent()?.parent()?;
+        let complete = root.join("lib").join(LIBRARY).is_file() && root.join("include/forebay.h").is_file();
+        complete.then(|| Prefix { root: root.to_owned() })
+    }
+
+    /// Builds the library in the profile this binary was built in and lays it out in `root`.
+    pub(crate) fn build(root: &Path) -> Result<Prefix, Failed> {
+        let source = Path::new(SOURCE);
+        let made = cargo_build(source)?;
+        let missing = |what: &str| Failed::new(Exit::System, format!("cargo did not say where {what} is"));
+        let shared = made.shared.ok_or_else(|| missing("the shared library"))?;
+        let archive = made.archive.ok_or_else(|| missing("the static library"))?;
+        let binary = made.binary.ok_or_else(|| missing("the binary"))?;
+        let said = |error: io::Error| {
+            Failed::new(Exit::System, format!("cannot lay out a prefix in {}: {error}", root.display()))
+        };
+        for folder in ["bin", "include", "lib"] {
+            fs::create_dir_all(root.join(folder)).map_err(said)?;
+        }
+        let root = fs::canonicalize(root).map_err(said)?;
+        let lib = root.join("lib");
+        place(&binary, &root.join("bin/forebay")).map_err(said)?;
+        place(&archive, &lib.join("libforebay.a")).map_err(said)?;
+        place(&shared, &lib.join(LIBRARY_FILE)).map_err(said)?;
+        link(LIBRARY_FILE, &lib.join(LIBRARY)).map_err(said)?;
+        link(LIBRARY, &lib.join("libforebay.so")).map_err(said)?;
+        for header in fs::read_dir(source.join("include")).map_err(said)? {
+            let header = header.map_err(said)?;
+            place(&header.path(), &root.join("include").join(header.file_name())).map_err(said)?;
+        }
+        Ok(Prefix { root })
+    }
+
+    /// The folder itself, absolute.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Where the headers are.
+    pub(crate) fn include(&self) -> PathBuf {
+        self.root.join("include")
+    }
+
+    /// Where the libraries are.
+    pub(crate) fn lib(&self) -> PathBuf {
+        self.root.join("lib")
+    }
+}
+
+/// Whether a folder is forebay's source.
+fn is_source(folder: &Path) -> bool {
+    folder.join("Cargo.toml").is_file() && folder.join("include/forebay.h").is_file()
+}
+
+/// Builds library and binary and reads from cargo's messages where they are. Cargo's own words and the
+/// compiler's go to stderr.
+fn cargo_build(source: &Path) -> Result<Artefacts, Failed> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let manifest = source.join("Cargo.toml");
+    let mut command = Command::new(&cargo);
+    command.args(["build", "--lib", "--bins", "--message-format=json-render-diagnostics", "--quiet"]);
+    command.arg("--manifest-path").arg(&manifest);
+    // The profile of this very binary, so that nothing is built a second time.
+    if !cfg!(debug_assertions) {
+        command.arg("--release");
+    }
+    // Relative paths in the environment and the configuration hold for where the user stands, as for cargo itself.
+    let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output().map_err(|error| {
+        Failed::new(
+            Exit::System,
+            format!(
+                "cannot run {}: {error}; install Rust with its cargo, see https://rustup.rs",
+                cargo.display()
+            ),
+        )
+    })?;
+    if !output.status.success() {
+        return Err(Failed::new(Exit::System, format!("cargo build failed with {}", output.status)));
+    }
+    let mut made = Artefacts::default();
+    for line in output.stdout.split(|byte| *byte == b'\n') {
+        let Ok(message) = serde_json::from_slice::<serde_json::Value>(line) else { continue };
+        made.note(&message, &manifest);
+    }
+    Ok(made)
+}
+
+impl Artefacts {
+    /// Takes what one of cargo's messages says about this package.
+    fn note(&mut self, message: &serde_json::Value, manifest: &Path) {
+        let ours = message["manifest_path"].as_str().is_some_and(|path| Path::new(path) == manifest);
+        if message["reason"] != "compiler-artifact" || !ours {
+            return;
+        }
+        if let Some(path) = message["executable"].as_str() {
+            self.binary = Some(path.into());
+            return;
+        }
+        for file in message["filenames"].as_array().into_iter().flatten().filter_map(|name| name.as_str()) {
+            match Path::new(file).extension().and_then(OsStr::to_str) {
+                Some("so" | "dylib") => self.shared = Some(file.into()),
+                Some("a") => self.archive = Some(file.into()),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Copies a file so that `to` is at every moment either what it was or the whole copy.
+fn place(from: &Path, to: &Path) -> io::Result<()> {
+    if same(from, to)? {
+        return Ok(());
+    }
+    let beside = beside(to);
+    fs::copy(from, &beside)?;
+    fs::rename(&beside, to)
+}
+
+/// Makes `at` a link to `target`, replacing what was there.
+fn link(target: &str, at: &Path) -> io::Result<()> {
+    if fs::read_link(at).is_ok_and(|old| old == Path::new(target)) {
+        return Ok(());
+    }
+    let beside = beside(at);
+    std::os::unix::fs::symlink(target, &beside)?;
+    fs::rename(&beside, at)
+}
+
+/// A name beside `path` that no other process takes.
+fn beside(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.{}", std::process::id()))
+}
+
+/// Whether `to` is a file with the bytes of `from`.
+fn same(from: &Path, to: &Path) -> io::Result<bool> {
+    let Ok(there) = fs::metadata(to) else { return Ok(false) };
+    if there.len() != fs::metadata(from)?.len() {
+        return Ok(false);
+    }
+    Ok(fs::read(from)? == fs::read(to)?)
+}

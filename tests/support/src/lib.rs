@@ -1,0 +1,79 @@
+//! What the tests over real processes share: processes with deadlines, private folders, waiting for a condition,
+//! the prefix that C programs are built against, and a broker to talk to.
+//!
+//! Invariant: nothing a test starts outlives it, nothing it writes lies outside its own folder, and no wait is
+//! without an end: what does not come in time fails the test with everything its processes said.
+
+mod broker;
+mod prefix;
+mod process;
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+pub use broker::Broker;
+pub use prefix::Prefix;
+pub use process::{Finished, Process, command, run};
+
+/// The longest a test waits for what takes a moment. Generous: two busy cores must not fail a test.
+pub const SOON: Duration = Duration::from_secs(30);
+
+/// The path of the binary this test run built.
+#[macro_export]
+macro_rules! binary {
+    () => {
+        std::path::Path::new(env!("CARGO_BIN_EXE_forebay"))
+    };
+}
+
+/// The prefix made from this test run's library, laid out once for each process. See `Prefix`.
+#[macro_export]
+macro_rules! prefix {
+    () => {
+        $crate::Prefix::shared($crate::binary!(), std::path::Path::new(env!("CARGO_TARGET_TMPDIR")))
+    };
+}
+
+/// A private folder, gone when dropped. Its path is short, so that ipc addresses in it are not too long.
+pub struct Folder(tempfile::TempDir);
+
+impl Folder {
+    /// A new one in /tmp.
+    pub fn new() -> Folder {
+        Folder(tempfile::Builder::new().prefix("fb-").tempdir_in("/tmp").expect("a private folder in /tmp"))
+    }
+
+    /// Its path.
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// A path in it.
+    pub fn join(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// An ipc address in it.
+    pub fn ipc(&self, name: &str) -> String {
+        format!("ipc://{}", self.join(name).display())
+    }
+}
+
+impl Default for Folder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Asks until there is an answer; fails the test naming `what` when there is none within `limit`.
+#[track_caller]
+pub fn eventually<T>(what: &str, limit: Duration, mut ask: impl FnMut() -> Option<T>) -> T {
+    let end = Instant::now() + limit;
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(Instant::now() < end, "not within {limit:?}: {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
