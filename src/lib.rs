@@ -4,11 +4,14 @@
 //! `cli` and `ffi` over `api` over `run` over `link`, `store` and `net`; `link` over `core` and `wire`;
 //! all over `model`.
 
+pub mod api;
 #[doc(hidden)]
 pub mod core;
 #[doc(hidden)]
 pub mod model;
 #[doc(hidden)]
 pub mod net;
+#[doc(hidden)]
+pub mod run;
 #[doc(hidden)]
 pub mod wire;

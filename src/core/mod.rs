@@ -1,6 +1,7 @@
 //! The state machines, without I/O: feed one input, drain all outputs, then wait for the next input or timeout.
 #![forbid(unsafe_code)]
 
+pub mod client;
 pub mod jobs;
 pub mod record;
 pub mod session;

@@ -1,0 +1,24 @@
+//! The safe Rust interface: clients, workers and brokers as handles that any thread may use.
+//!
+//! A call's status and a job's outcome are two things: waiting for a job that failed is a successful wait with the
+//! outcome FAILED. Where a wait ends with nothing to hand over, the error's status is above zero: `TimedOut`,
+//! `Interrupted` or `Drained`; nothing is wrong then.
+#![forbid(unsafe_code)]
+
+use std::time::Duration;
+
+pub mod result;
+pub mod submit;
+
+pub use crate::model::{
+    Body, Failure, Headers, JobId, JobOptions, JobRules, Level, Meta, Outcome, QueueName, Status, Stop,
+};
+pub use crate::run::settings::{
+    AckMode, BrokerSettings, ClientSettings, Keys, RegisterSettings, WorkerSettings,
+};
+pub use crate::wire::command::Retry;
+pub use result::JobResult;
+pub use submit::{Kind, Submit, Want};
+
+/// How long a call may wait: `None` for ever, zero not at all.
+pub type Timeout = Option<Duration>;

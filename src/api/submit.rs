@@ -1,0 +1,68 @@
+//! A job as the application hands it over.
+
+use bytes::Bytes;
+
+pub use crate::core::client::{Kind, Want};
+use crate::model::{Body, Headers, JobId, JobOptions};
+
+/// A job to submit. Only `queue` must be said.
+#[derive(Clone, Debug, Default)]
+pub struct Submit {
+    /// The job's id, when the application chooses it: the broker then remembers it for 24 hours, so that submitting
+    /// the same job again does not make a second one. `None`: made here.
+    pub id: Option<JobId>,
+    /// Where it waits for a worker.
+    pub queue: String,
+    /// What the worker gets.
+    pub body: Body,
+    /// What travels beside it; values are any bytes.
+    pub headers: Headers,
+    /// Its rules, as far as they differ from the queue's.
+    pub options: JobOptions,
+    /// Comes back with every piece of news about the job.
+    pub tag: u64,
+    /// Which news `next` hands over. A job that wants its result gets it by `next` only, any other by `wait` only.
+    pub want: Want,
+}
+
+impl Submit {
+    /// A job of one frame for `queue`.
+    pub fn new(queue: impl Into<String>, payload: impl Into<Bytes>) -> Self {
+        Submit { queue: queue.into(), body: Body::one(payload), ..Submit::default() }
+    }
+
+    /// A job of several frames for `queue`.
+    pub fn frames(queue: impl Into<String>, frames: Vec<Bytes>) -> Self {
+        Submit { queue: queue.into(), body: Body(frames), ..Submit::default() }
+    }
+
+    /// Adds a header.
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<Bytes>) -> Self {
+        self.headers.0.push((name.into(), value.into()));
+        self
+    }
+
+    /// Sets the id.
+    pub fn id(mut self, id: JobId) -> Self {
+        self.id = Some(id);
+        self
+    }
+
+    /// Sets the rules.
+    pub fn options(mut self, options: JobOptions) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// Sets the tag.
+    pub fn tag(mut self, tag: u64) -> Self {
+        self.tag = tag;
+        self
+    }
+
+    /// Sets which news `next` hands over.
+    pub fn want(mut self, want: Want) -> Self {
+        self.want = want;
+        self
+    }
+}
