@@ -73,11 +73,13 @@ impl Prefix {
             let scratch = self.root.with_file_name("examples");
             let _alone = Alone::in_folder(self.root.parent().expect("a folder in a folder"));
             let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+            // Make knows nothing of the headers: when they changed, everything is built anew.
+            let again = copy_changed(&self.include(), &scratch.join("headers")).expect("a copy of the headers");
             for folder in ["examples-c", "examples-cpp"] {
                 let copy = scratch.join(folder);
                 copy_changed(&source.join(folder), &copy).expect("a copy of the examples");
                 let mut make = command("make");
-                make.env_remove("MAKEFLAGS").arg("-j2").arg("-C").arg(&copy);
+                make.env_remove("MAKEFLAGS").arg("-j2").arg("-C").arg(&copy).args(again.then_some("-B"));
                 run(make.arg(format!("PREFIX={}", self.root.display())), SOON * 10).success();
             }
             scratch
@@ -92,17 +94,19 @@ impl Prefix {
     }
 }
 
-/// Copies the plain files that changed, so that make builds again only what it has to.
-fn copy_changed(from: &Path, to: &Path) -> io::Result<()> {
+/// Copies the plain files that changed, so that make builds again only what it has to. Says whether any had.
+fn copy_changed(from: &Path, to: &Path) -> io::Result<bool> {
+    let mut changed = false;
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from)? {
         let entry = entry?;
         let copy = to.join(entry.file_name());
         if entry.file_type()?.is_file() && fs::read(entry.path())? != fs::read(&copy).unwrap_or_default() {
             fs::copy(entry.path(), &copy)?;
+            changed = true;
         }
     }
-    Ok(())
+    Ok(changed)
 }
 
 /// Holds a lock over the folder that test processes share; given back when dropped.
