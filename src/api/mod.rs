@@ -7,6 +7,8 @@
 
 use std::time::Duration;
 
+pub mod log;
+pub mod options;
 pub mod result;
 pub mod submit;
 
@@ -17,6 +19,7 @@ pub use crate::run::settings::{
     AckMode, BrokerSettings, ClientSettings, Keys, RegisterSettings, WorkerSettings,
 };
 pub use crate::wire::command::Retry;
+pub use options::Options;
 pub use result::JobResult;
 pub use submit::{Kind, Submit, Want};
 
