@@ -57,6 +57,7 @@ pub enum End {
     /// Given back before it began.
     Unstarted,
     /// The worker's session ended. `alone`: no other of its jobs was running, so this one is to blame.
+    /// `counted`: it is a loss, not a goodbye.
     Lost { alone: bool, counted: bool },
 }
 
@@ -82,8 +83,8 @@ pub enum Answer {
     Dropped,
     /// `get`: how it stands, and everything about it once it has ended.
     State { state: Outcome, attempt: u32, fraction: f64, verdict: Option<Arc<Verdict>> },
-    /// `admin`: JSON.
-    Text(String),
+    /// `admin`: what was asked for.
+    Json(serde_json::Value),
     /// It was not carried out.
     Refused(Failure),
     /// Nobody knows whether it was; call again.
@@ -114,13 +115,20 @@ pub enum Event {
 pub struct Caps {
     /// Jobs can be durable.
     pub durable: bool,
+    /// `Answer::Unknown` may come, so calls must be kept until they are answered.
+    pub unknown: bool,
 }
 
 /// What the driver has to do for the jobs side, and tell back by `io_done`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Io {
     /// Append these records, in order, and sync.
-    Append { upto: u64, records: Vec<Record> },
+    Append {
+        /// The number of the last of them.
+        upto: u64,
+        /// The records.
+        records: Vec<Record>,
+    },
 }
 
 /// What the driver has done.
@@ -139,8 +147,13 @@ pub trait Jobs {
 
     /// Takes a job. Answered `Done` once it is held at its level, or `Refused`.
     fn submit(&mut self, now: Now, tag: Tag, asker: &Asker, job: Submission);
-    /// What a worker takes: its queues, and how many more jobs it has room for. Absolute; 0 withdraws.
-    fn demand(&mut self, now: Now, worker: WorkerId, classes: &[Class], free: u32);
+    /// A worker came; its name is for people.
+    fn arrive(&mut self, now: Now, worker: WorkerId, name: &str);
+    /// What a worker takes: its queues, and how many jobs it may be granted in all since it came. Counted from the
+    /// beginning, so that a grant on its way is never granted twice; 0 withdraws.
+    fn demand(&mut self, now: Now, worker: WorkerId, classes: &[Class], allowed: u64);
+    /// The worker will not come back under this number. Its leases were ended before by `finish`.
+    fn leave(&mut self, now: Now, worker: WorkerId);
     /// A worker holds a job from another session or another broker. Answered `Adopted` or `Dropped`.
     fn present(&mut self, now: Now, tag: Tag, worker: WorkerId, held: &Presented);
     /// The job begins.
@@ -151,15 +164,16 @@ pub trait Jobs {
     fn say(&mut self, now: Now, lease: Lease, word: Word);
     /// The lease ends. Answered `Done` or `Stale`.
     fn finish(&mut self, now: Now, tag: Tag, lease: Lease, end: End);
-    /// Cancels a job. Answered `Done` (CANCELLED for ever) or `Refused`.
-    fn cancel(&mut self, now: Now, tag: Tag, id: JobId, by: &Asker, reason: &str);
+    /// Cancels a job. Answered `Done` (CANCELLED for ever) or `Refused`. `own`: the asker made the id, so an unknown one
+    /// may still be on its way and is cancelled in advance.
+    fn cancel(&mut self, now: Now, tag: Tag, id: JobId, by: &Asker, own: bool, reason: &str);
     /// How a job stands. Answered `State` or `Refused`.
     fn get(&mut self, now: Now, tag: Tag, id: JobId, by: &Asker);
     /// The result was received and need not be kept. Answered `Done`.
     fn forget(&mut self, now: Now, tag: Tag, id: JobId, by: &Asker);
-    /// A session of this owner came (its kept results are told again as `Ended`) or went.
+    /// A session came, and is told again as `Ended` what its owner's name kept for it; or it went for good.
     fn watch(&mut self, now: Now, who: &Asker, on: bool);
-    /// An operator's command. Answered `Text` or `Refused`.
+    /// An operator's command. Answered `Json` or `Refused`.
     fn admin(&mut self, now: Now, tag: Tag, what: &Admin);
     /// The next event, until there is none.
     fn poll(&mut self) -> Option<Event>;
@@ -181,11 +195,13 @@ pub enum Admin {
     /// Counts, queues and their depths.
     Status,
     /// One job with its history.
-    Job(JobId),
+    Job { id: JobId, by: Asker },
+    /// Jobs of a queue (or all) in a state (or any), after the id `since`, at most `limit`.
+    Jobs { queue: Option<QueueName>, state: Option<Outcome>, since: Option<JobId>, limit: usize, by: Asker },
     /// New defaults for a queue.
     QueueSet { queue: QueueName, options: Box<JobOptions> },
     /// Hands out no more jobs of a queue, or goes on.
     QueuePause { queue: QueueName, paused: bool },
     /// Events after `since`, at most `limit`, of one queue or all.
-    Events { since: u64, limit: usize, queue: Option<QueueName> },
+    Events { since: u64, limit: usize, queue: Option<QueueName>, by: Asker },
 }

@@ -90,3 +90,13 @@ pub const EVENTS_MAX: usize = 100_000;
 pub const BUSY_RETRY_MS: u64 = 100;
 /// Milliseconds of any interval or timeout a peer may ask for: 365 days.
 pub const INTERVAL_MS_MAX: u64 = 365 * 24 * 3_600_000;
+/// How long a finished job's history is remembered, unless `broker.retention_ms` says otherwise.
+pub const RETENTION_MS: u64 = 3_600_000;
+/// Finished jobs whose history is remembered.
+pub const HISTORIES_MAX: usize = 20_000;
+/// Attempts remembered of one job; of more the first are forgotten.
+pub const ATTEMPTS_KEPT_MAX: usize = 32;
+/// How long a worker's presented job waits for the client that submits it again.
+pub const ORPHAN_MS: u64 = 30_000;
+/// Jobs one `jobs.list` answers, and events one `events`.
+pub const LIST_MAX: usize = 10_000;

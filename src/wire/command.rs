@@ -128,7 +128,7 @@ pub enum ToBroker {
     /// 16
     Submit(Box<Submission>),
     /// 17
-    Cancel { id: JobId, reason: String },
+    Cancel { id: JobId, reason: String, own: bool },
     /// 18
     Get { id: JobId, mode: GetMode },
     /// 19

@@ -1,0 +1,188 @@
+//! Sessions: opened, dropped, returned, closed.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use crate::core::broker::{Broker, worker_of};
+use crate::core::jobs::{Asker, Class, Jobs, SessionId};
+use crate::core::session::Output;
+use crate::model::{JobId, Lease, Now, Owner, Verdict};
+use crate::wire::command::{FromBroker, Hello, PeerKind};
+
+/// One peer's session.
+#[derive(Clone, Debug)]
+pub(super) struct Session {
+    pub(super) asker: Asker,
+    pub(super) host: String,
+    pub(super) pid: u32,
+    pub(super) version: String,
+    /// It has a connection.
+    pub(super) attached: bool,
+    pub(super) opened_us: u64,
+    pub(super) side: Side,
+}
+
+/// What belongs to one kind of peer only.
+#[derive(Clone, Debug)]
+pub(super) enum Side {
+    Client(ClientSide),
+    Worker(WorkerSide),
+}
+
+/// A client's credits, and results that wait for them.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ClientSide {
+    pub(super) submitted: u64,
+    pub(super) submits_allowed: u64,
+    pub(super) pushed: u64,
+    pub(super) pushes_allowed: u64,
+    pub(super) backlog: VecDeque<(JobId, Arc<Verdict>)>,
+    /// FORGETs that are not carried out in full, by command number: how many jobs are left.
+    pub(super) forgetting: BTreeMap<u64, usize>,
+}
+
+/// A worker's queues, demand and leases.
+#[derive(Clone, Debug, Default)]
+pub(super) struct WorkerSide {
+    pub(super) classes: Vec<Class>,
+    pub(super) allowed: u64,
+    /// Grants sent in this session.
+    pub(super) granted: u64,
+    /// What it holds, by slot.
+    pub(super) leases: BTreeMap<u32, Held>,
+    /// Its leases end then unless it comes back.
+    pub(super) suspended_until_us: Option<u64>,
+    /// It was asked to finish and go.
+    pub(super) draining: bool,
+    pub(super) done: u64,
+}
+
+/// One lease of a worker.
+#[derive(Clone, Debug)]
+pub(super) struct Held {
+    pub(super) token: u64,
+    pub(super) id: JobId,
+    pub(super) started_us: Option<u64>,
+}
+
+impl Session {
+    pub(super) fn kind(&self) -> PeerKind {
+        match self.side {
+            Side::Client(_) => PeerKind::Client,
+            Side::Worker(_) => PeerKind::Worker,
+        }
+    }
+
+    pub(super) fn leases(&self) -> usize {
+        match &self.side {
+            Side::Worker(worker) => worker.leases.len(),
+            Side::Client(_) => 0,
+        }
+    }
+
+    pub(super) fn suspended_until_us(&self) -> Option<u64> {
+        match &self.side {
+            Side::Worker(worker) => worker.suspended_until_us,
+            Side::Client(_) => None,
+        }
+    }
+
+    /// The worker's name, or what else tells it apart.
+    pub(super) fn shown_name(&self) -> String {
+        match self.asker.owner.name.as_str() {
+            "" => format!("{}:{}", self.host, self.pid),
+            name => name.to_owned(),
+        }
+    }
+}
+
+impl<J: Jobs> Broker<J> {
+    pub(super) fn open(&mut self, now: Now, id: SessionId, hello: Hello, identity: String) {
+        self.counters.opened += 1;
+        let owner = Arc::new(Owner { user: identity, name: hello.name });
+        let asker = Asker { owner, session: id };
+        let side = match hello.kind {
+            PeerKind::Client => {
+                Side::Client(ClientSide { submits_allowed: self.config.submit_jobs, ..ClientSide::default() })
+            }
+            PeerKind::Worker => Side::Worker(WorkerSide { draining: self.draining, ..WorkerSide::default() }),
+        };
+        let session = Session {
+            asker: asker.clone(),
+            host: hello.host,
+            pid: hello.pid,
+            version: hello.version,
+            attached: true,
+            opened_us: now.us,
+            side,
+        };
+        match session.kind() {
+            PeerKind::Client => self.jobs.watch(now, &asker, true),
+            PeerKind::Worker => self.jobs.arrive(now, worker_of(id), &session.shown_name()),
+        }
+        let is_late_worker = self.draining && session.kind() == PeerKind::Worker;
+        self.sessions.insert(id, session);
+        if is_late_worker {
+            self.send(id, FromBroker::Drain);
+        }
+    }
+
+    pub(super) fn dropped(&mut self, now: Now, id: SessionId) {
+        let reattach_ms = self.config.reattach_ms;
+        let Some(session) = self.sessions.get_mut(&id).filter(|session| session.attached) else { return };
+        session.attached = false;
+        self.counters.dropped += 1;
+        if let Side::Worker(worker) = &mut session.side {
+            worker.suspended_until_us = Some(now.after_ms(reattach_ms));
+            self.withdraw(now, id);
+        }
+    }
+
+    pub(super) fn returned(&mut self, now: Now, id: SessionId) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        session.attached = true;
+        self.counters.returned += 1;
+        if let Side::Worker(worker) = &mut session.side {
+            worker.suspended_until_us = None;
+            let leases: Vec<Lease> =
+                worker.leases.iter().map(|(&slot, held)| Lease { slot, token: held.token }).collect();
+            self.jobs.extend(now, worker_of(id), &leases);
+            self.pass_demand(now, id);
+            self.count_workers();
+        }
+    }
+
+    pub(super) fn closed(&mut self, now: Now, id: SessionId, on_purpose: bool) {
+        let Some(session) = self.sessions.get(&id) else { return };
+        match session.kind() {
+            PeerKind::Worker => {
+                self.withdraw(now, id);
+                self.end_leases(now, id, !on_purpose);
+                self.jobs.leave(now, worker_of(id));
+            }
+            PeerKind::Client => {
+                let asker = session.asker.clone();
+                self.jobs.watch(now, &asker, false);
+                self.polls.retain(|_, poll| poll.session != id);
+                self.waits.retain(|wait| wait.session != id);
+            }
+        }
+        self.sessions.remove(&id);
+        // The jobs side answers every tag; those of a session that is gone are passed over when they come.
+        self.outputs.retain(|output| !matches!(output, Output::Send { session, .. } | Output::Done { session, .. } if *session == id));
+    }
+
+    /// Ends the leases of workers that did not come back in time.
+    pub(super) fn end_suspensions(&mut self, now: Now) {
+        let over =
+            |session: &Session| session.suspended_until_us().is_some_and(|until_us| until_us <= now.us);
+        let gone: Vec<SessionId> =
+            self.sessions.iter().filter(|(_, session)| over(session)).map(|(id, _)| *id).collect();
+        for id in gone {
+            if let Some(Side::Worker(worker)) = self.side(id) {
+                worker.suspended_until_us = None;
+            }
+            self.end_leases(now, id, true);
+        }
+    }
+}

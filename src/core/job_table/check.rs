@@ -1,0 +1,163 @@
+//! The table's invariants as code: everything that is counted is counted again.
+
+use std::collections::BTreeMap;
+
+use crate::core::job_table::entry::{Job, State};
+use crate::core::job_table::remember::distinct;
+use crate::core::job_table::{JobTable, live};
+use crate::core::jobs::WorkerId;
+use crate::model::{Now, QueueName};
+
+/// An invariant that does not hold, in words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation(pub String);
+
+macro_rules! hold {
+    ($condition:expr, $($words:tt)*) => {
+        if !$condition {
+            return Err(Violation(format!($($words)*)));
+        }
+    };
+}
+
+impl JobTable {
+    /// Checks every invariant. Costs as much as there are jobs; for tests.
+    ///
+    /// # Errors
+    /// The first invariant found broken.
+    pub fn check(&self, now: Now) -> Result<(), Violation> {
+        self.check_jobs(now)?;
+        self.check_lines()?;
+        self.check_workers()?;
+        self.check_counts()?;
+        self.check_nobody_waits()
+    }
+
+    fn check_jobs(&self, now: Now) -> Result<(), Violation> {
+        for (slot, job) in live(&self.slots) {
+            hold!(self.ids.get(&job.id) == Some(&slot), "job {} is not found under its id", job.id);
+            hold!(
+                job.attempts <= job.rules.attempts.max(1),
+                "job {} was started {} times, {} are allowed",
+                job.id,
+                job.attempts,
+                job.rules.attempts
+            );
+            hold!(job.token < self.next_token, "job {} has a token that was never given", job.id);
+            match &job.state {
+                State::Leased { worker, .. } | State::Running { worker, .. } => {
+                    let held = self.workers.get(worker).is_some_and(|worker| worker.held.contains(&slot));
+                    hold!(held, "job {} is leased to worker {worker:?}, which does not hold it", job.id);
+                    hold!(
+                        job.token != 0 && job.holder == Some(*worker),
+                        "job {} is leased without a token that counts",
+                        job.id
+                    );
+                }
+                State::Ended { verdict, .. } => {
+                    hold!(verdict.outcome.is_terminal(), "job {} ended as {:?}", job.id, verdict.outcome)
+                }
+                _ => {}
+            }
+            let slack_us = 2_000_000;
+            let overdue = job
+                .due_us()
+                .is_some_and(|due_us| due_us + slack_us < now.us && now.us >= self.grace_until_us);
+            hold!(
+                !overdue || self.last_us < now.us,
+                "job {} was due at {:?} us and nothing happened by {}",
+                job.id,
+                job.due_us(),
+                now.us
+            );
+        }
+        Ok(())
+    }
+
+    fn check_lines(&self) -> Result<(), Violation> {
+        let mut queued: BTreeMap<&QueueName, usize> = BTreeMap::new();
+        for (_, job) in live(&self.slots).filter(|(_, job)| job.state == State::Queued) {
+            *queued.entry(&job.queue).or_default() += 1;
+        }
+        for (name, queue) in &self.queues {
+            let ids = distinct(queue.ready.slots().map(|slot| self.job(slot).id));
+            let expected = queued.get(name).copied().unwrap_or(0);
+            hold!(
+                ids == expected && queue.ready.len() == expected,
+                "queue {name} has {} jobs in line, {expected} are queued",
+                queue.ready.len()
+            );
+            let astray = queue.ready.slots().find(|&slot| self.job(slot).state != State::Queued);
+            hold!(astray.is_none(), "slot {astray:?} stands in line of {name} and is not queued");
+        }
+        Ok(())
+    }
+
+    fn check_workers(&self) -> Result<(), Violation> {
+        for (id, worker) in &self.workers {
+            for &slot in &worker.held {
+                let holder = self.slots[slot as usize].as_ref().and_then(holder_of);
+                hold!(holder == Some(*id), "worker {id:?} holds slot {slot}, whose holder is {holder:?}");
+            }
+        }
+        for (name, queue) in &self.queues {
+            for (_, id) in &queue.idle {
+                hold!(
+                    self.workers.get(id).is_some_and(|worker| worker.has_room()),
+                    "worker {id:?} is listed idle for {name} and has no room"
+                );
+            }
+        }
+        Ok(())
+    }
+
+    fn check_counts(&self) -> Result<(), Violation> {
+        let bytes: u64 = live(&self.slots).map(|(_, job)| job.bytes()).sum();
+        hold!(bytes == self.bytes, "{} bytes are counted, {bytes} are there", self.bytes);
+        let held: usize = self.workers.values().map(|worker| worker.held.len()).sum();
+        hold!(held == self.leases, "{} leases are counted, workers hold {held}", self.leases);
+        hold!(
+            self.ids.len() == live(&self.slots).count(),
+            "{} ids for {} jobs",
+            self.ids.len(),
+            live(&self.slots).count()
+        );
+        for (name, queue) in &self.queues {
+            let jobs =
+                live(&self.slots).filter(|(_, job)| job.queue == *name && !job.is_ended()).count() as u64;
+            hold!(jobs == queue.jobs, "queue {name} counts {} jobs and has {jobs}", queue.jobs);
+        }
+        let ended = self.counters.done + self.counters.not_done;
+        let alive = live(&self.slots).filter(|(_, job)| !job.is_ended()).count() as u64;
+        hold!(
+            self.counters.submitted == ended + alive,
+            "{} jobs were submitted, {ended} ended and {alive} are left",
+            self.counters.submitted
+        );
+        Ok(())
+    }
+
+    /// An eligible job and a worker with room for it never wait for each other.
+    fn check_nobody_waits(&self) -> Result<(), Violation> {
+        for (name, queue) in
+            self.queues.iter().filter(|(_, queue)| !queue.paused && queue.ready.peek(0).is_some())
+        {
+            let free = queue.workers.iter().find(|id| {
+                let worker = &self.workers[id];
+                worker.has_room() && worker.has_room_of(name)
+            });
+            hold!(
+                free.is_none() || !self.refill.is_empty(),
+                "queue {name} has a job in line and worker {free:?} has room"
+            );
+        }
+        Ok(())
+    }
+}
+
+fn holder_of(job: &Job) -> Option<WorkerId> {
+    match job.state {
+        State::Leased { worker, .. } | State::Running { worker, .. } => Some(worker),
+        _ => None,
+    }
+}

@@ -1,0 +1,452 @@
+//! Who gets which job: workers with room meet jobs in line.
+//!
+//! A worker takes from its queues in turn, weight by weight; a job goes to the worker whose last grant is longest ago.
+//! Invariant: a worker stands in the `idle` set of each of its queues exactly when it could take a job of that queue
+//! now, and then that queue's line is empty or paused, or holds only suspects.
+
+use std::sync::Arc;
+
+use crate::core::job_table::entry::State;
+use crate::core::job_table::queue::Queue;
+use crate::core::job_table::ready::Place;
+use crate::core::job_table::{JobTable, SlotSet};
+use crate::core::jobs::{Class, Event, WorkerId};
+use crate::core::record::Record;
+use crate::model::{Lease, Now, QueueName, Stop};
+use crate::wire::command::Grant;
+
+/// One queue of one worker.
+#[derive(Clone, Debug)]
+struct Taken {
+    class: Class,
+    /// Jobs of the queue it holds.
+    held: u32,
+}
+
+/// A worker as the table knows it.
+#[derive(Clone, Debug)]
+pub(super) struct Worker {
+    pub(super) name: Arc<str>,
+    takes: Vec<Taken>,
+    /// Grants it allowed in all, and grants it got.
+    pub(super) allowed: u64,
+    pub(super) granted: u64,
+    /// The jobs it holds.
+    pub(super) held: SlotSet,
+    /// A lease of it lapsed and it has not been heard of since: nothing more is handed to it.
+    pub(super) silent: bool,
+    /// The suspect that runs there, and must run alone.
+    alone: Option<u32>,
+    /// A suspect of this queue waits for it to be empty.
+    reserved: Option<QueueName>,
+    /// Which queue is next, and how many jobs it has had in this turn.
+    turn: usize,
+    turn_jobs: u32,
+    /// The number of its last grant, under which it stands in `idle` sets.
+    last_grant: u64,
+    /// It stands in the `idle` sets.
+    listed: bool,
+}
+
+impl Worker {
+    fn new(name: &str) -> Self {
+        Worker {
+            name: name.into(),
+            takes: Vec::new(),
+            allowed: 0,
+            granted: 0,
+            held: SlotSet::new(),
+            silent: false,
+            alone: None,
+            reserved: None,
+            turn: 0,
+            turn_jobs: 0,
+            last_grant: 0,
+            listed: false,
+        }
+    }
+
+    /// Whether it can take any job at all.
+    pub(super) fn has_room(&self) -> bool {
+        self.allowed > self.granted && !self.silent && self.alone.is_none() && self.reserved.is_none()
+    }
+
+    fn takes(&self, queue: &QueueName) -> Option<&Taken> {
+        self.takes.iter().find(|taken| taken.class.queue == *queue)
+    }
+
+    fn takes_mut(&mut self, queue: &QueueName) -> Option<&mut Taken> {
+        self.takes.iter_mut().find(|taken| taken.class.queue == *queue)
+    }
+
+    /// Whether it can take a job of this queue now, as far as the queue's own limit goes.
+    pub(super) fn has_room_of(&self, queue: &QueueName) -> bool {
+        self.takes(queue).is_some_and(|taken| taken.class.slots == 0 || taken.held < taken.class.slots)
+    }
+}
+
+impl JobTable {
+    pub(super) fn add_worker(&mut self, worker: WorkerId, name: &str) {
+        self.workers.entry(worker).or_insert_with(|| Worker::new(name));
+    }
+
+    pub(super) fn set_demand(&mut self, now: Now, id: WorkerId, classes: &[Class], allowed: u64) {
+        self.unlist(id);
+        self.replace_classes(id, classes);
+        let Some(worker) = self.workers.get_mut(&id) else { return };
+        worker.allowed = allowed;
+        worker.silent = false;
+        self.fill(now, id);
+    }
+
+    /// Takes the worker's queues as given; most often nothing has changed.
+    fn replace_classes(&mut self, id: WorkerId, classes: &[Class]) {
+        let Some(worker) = self.workers.get_mut(&id) else { return };
+        if worker.takes.iter().map(|taken| &taken.class).eq(classes) {
+            return;
+        }
+        let gone: Vec<QueueName> = worker
+            .takes
+            .iter()
+            .map(|taken| taken.class.queue.clone())
+            .filter(|queue| !classes.iter().any(|class| class.queue == *queue))
+            .collect();
+        let held = |queue: &QueueName| worker.takes(queue).map_or(0, |taken| taken.held);
+        worker.takes =
+            classes.iter().map(|class| Taken { class: class.clone(), held: held(&class.queue) }).collect();
+        (worker.turn, worker.turn_jobs) = (0, 0);
+        if worker.reserved.as_ref().is_some_and(|queue| gone.contains(queue)) {
+            worker.reserved = None;
+        }
+        for class in classes {
+            let queue = self.queue(&class.queue);
+            queue.known = true;
+            queue.workers.insert(id);
+        }
+        for queue in gone {
+            self.queue(&queue).workers.remove(&id);
+            self.reserve_for_suspect(&queue);
+            self.drop_queue_if_unused(&queue);
+        }
+    }
+
+    pub(super) fn remove_worker(&mut self, id: WorkerId) {
+        self.unlist(id);
+        self.replace_classes(id, &[]);
+        self.workers.remove(&id);
+        self.orphans.retain(|_, orphan| orphan.worker != id);
+    }
+
+    /// The queue of this name, made when there is none.
+    pub(super) fn queue(&mut self, name: &QueueName) -> &mut Queue {
+        if !self.queues.contains_key(name) {
+            self.queues.insert(name.clone(), Queue::new(self.default_rules.clone()));
+        }
+        self.queues.get_mut(name).expect("it was just made")
+    }
+
+    /// Forgets a queue that no job, worker or setting keeps.
+    pub(super) fn drop_queue_if_unused(&mut self, name: &QueueName) {
+        let unused = |queue: &Queue| {
+            queue.jobs == 0
+                && queue.workers.is_empty()
+                && !queue.known
+                && !queue.paused
+                && queue.options == Default::default()
+        };
+        if self.queues.get(name).is_some_and(unused) {
+            self.queues.remove(name);
+        }
+    }
+
+    fn unlist(&mut self, id: WorkerId) {
+        let Some(worker) = self.workers.get_mut(&id).filter(|worker| worker.listed) else { return };
+        worker.listed = false;
+        for taken in &worker.takes {
+            if let Some(queue) = self.queues.get_mut(&taken.class.queue) {
+                queue.idle.remove(&(worker.last_grant, id));
+            }
+        }
+    }
+
+    /// Puts the worker into the `idle` sets it belongs to.
+    fn list(&mut self, id: WorkerId) {
+        let Some(worker) = self.workers.get_mut(&id).filter(|worker| worker.has_room()) else { return };
+        worker.listed = true;
+        for taken in &worker.takes {
+            if let Some(queue) = self
+                .queues
+                .get_mut(&taken.class.queue)
+                .filter(|_| taken.class.slots == 0 || taken.held < taken.class.slots)
+            {
+                queue.idle.insert((worker.last_grant, id));
+            }
+        }
+    }
+
+    /// Hands the worker jobs until it has no room or there are none, and lists it as idle if it has room left.
+    pub(super) fn fill(&mut self, now: Now, id: WorkerId) {
+        self.unlist(id);
+        while let Some(slot) = self.next_for(now, id) {
+            self.grant(now, slot, id);
+        }
+        self.list(id);
+        self.recall_for(id);
+    }
+
+    /// The job this worker takes next.
+    fn next_for(&mut self, now: Now, id: WorkerId) -> Option<u32> {
+        let worker = self.workers.get_mut(&id)?;
+        if let Some(queue) = worker.reserved.clone().filter(|_| worker.held.is_empty()) {
+            worker.reserved = None;
+            let suspect = self
+                .queues
+                .get(&queue)
+                .filter(|queue| !queue.paused)
+                .and_then(|queue| queue.ready.peek_alone());
+            if suspect.is_some() && worker.has_room() {
+                return suspect;
+            }
+        }
+        if !worker.has_room() {
+            return None;
+        }
+        let count = worker.takes.len();
+        for step in 0..count {
+            let at = (worker.turn + step) % count;
+            let taken = &worker.takes[at];
+            let room = taken.class.slots == 0 || taken.held < taken.class.slots;
+            let Some(queue) = self.queues.get(&taken.class.queue).filter(|queue| room && !queue.paused)
+            else {
+                continue;
+            };
+            let suspect = queue.ready.peek_alone().filter(|_| worker.held.is_empty());
+            if let Some(slot) = suspect.or_else(|| queue.ready.peek(now.us)) {
+                if step > 0 {
+                    (worker.turn, worker.turn_jobs) = (at, 0);
+                }
+                worker.turn_jobs += 1;
+                if worker.turn_jobs >= taken.class.weight.max(1) {
+                    (worker.turn, worker.turn_jobs) = ((at + 1) % count, 0);
+                }
+                return Some(slot);
+            }
+        }
+        None
+    }
+
+    /// Puts a job into its queue's line, and hands it out if a worker has room.
+    pub(super) fn enqueue(&mut self, now: Now, slot: u32) {
+        self.job_mut(slot).state = State::Queued;
+        self.rearm(slot);
+        let job = self.slots[slot as usize].as_ref().expect("a slot in use holds a job");
+        let place = Place {
+            priority: job.rules.priority,
+            owner: &job.asker.owner,
+            sequence: job.sequence,
+            first: job.first,
+            alone: job.suspect,
+        };
+        let name = job.queue.clone();
+        let suspect = job.suspect;
+        let queue = self.queues.get_mut(&name).expect("a job's queue is there");
+        queue.ready.push(now.us, place, slot);
+        self.offer(now, &name);
+        if suspect {
+            self.reserve_for_suspect(&name);
+        }
+    }
+
+    /// Takes a queued job out of its line.
+    pub(super) fn leave_line(&mut self, slot: u32) {
+        let job = self.slots[slot as usize].as_ref().expect("a slot in use holds a job");
+        let place = Place {
+            priority: job.rules.priority,
+            owner: &job.asker.owner,
+            sequence: job.sequence,
+            first: job.first,
+            alone: job.suspect,
+        };
+        self.queues.get_mut(&job.queue).expect("a job's queue is there").ready.remove(place);
+    }
+
+    /// Hands out what is in line to workers that are idle.
+    pub(super) fn offer(&mut self, now: Now, name: &QueueName) {
+        while let Some(queue) = self.queues.get(name).filter(|queue| !queue.paused && queue.ready.len() > 0) {
+            if let Some(slot) = queue.ready.peek_alone() {
+                let empty = queue.idle.iter().map(|&(_, id)| id).find(|id| self.workers[id].held.is_empty());
+                if let Some(id) = empty {
+                    self.unlist(id);
+                    self.grant(now, slot, id);
+                    continue;
+                }
+            }
+            let (Some(slot), Some(&(_, id))) = (queue.ready.peek(now.us), queue.idle.first()) else { return };
+            self.unlist(id);
+            self.grant(now, slot, id);
+            self.list(id);
+        }
+    }
+
+    /// A suspect in line with nobody empty: the worker that holds least takes nothing more until it is.
+    pub(super) fn reserve_for_suspect(&mut self, name: &QueueName) {
+        let Some(queue) = self.queues.get(name).filter(|queue| queue.ready.peek_alone().is_some()) else {
+            return;
+        };
+        let serves = |id: &&WorkerId| self.workers[id].reserved.as_ref() == Some(name);
+        if queue.workers.iter().any(|id| serves(&id)) {
+            return;
+        }
+        let able = queue.workers.iter().filter(|id| {
+            let worker = &self.workers[id];
+            worker.reserved.is_none() && worker.alone.is_none() && !worker.silent && !worker.held.is_empty()
+        });
+        if let Some(id) = able.min_by_key(|id| (self.workers[id].held.len(), **id)).copied() {
+            self.unlist(id);
+            self.workers.get_mut(&id).expect("it was just found").reserved = Some(name.clone());
+        }
+    }
+
+    /// The worker has room and found nothing: asks back one unstarted job that waits behind another elsewhere.
+    fn recall_for(&mut self, id: WorkerId) {
+        let Some(worker) = self.workers.get(&id).filter(|worker| worker.listed) else { return };
+        let names: Vec<QueueName> = worker.takes.iter().map(|taken| taken.class.queue.clone()).collect();
+        for name in names {
+            let Some(queue) =
+                self.queues.get_mut(&name).filter(|queue| !queue.idle.is_empty() && !queue.paused)
+            else {
+                continue;
+            };
+            let Some(&(token, slot)) =
+                queue.unstarted.iter().find(|(_, slot)| !self.workers[&id].held.contains(slot))
+            else {
+                continue;
+            };
+            queue.unstarted.remove(&(token, slot));
+            if let State::Leased { worker, .. } = self.job(slot).state {
+                self.counters.recalled += 1;
+                self.events.push_back(Event::Recall { worker, lease: Lease { slot, token } });
+                return;
+            }
+        }
+    }
+
+    /// Makes the worker the job's holder, under a new token.
+    pub(super) fn hold(&mut self, now: Now, slot: u32, id: WorkerId) -> u64 {
+        let token = self.next_token;
+        self.next_token += 1;
+        let (name, previous) = {
+            let job = self.job_mut(slot);
+            let previous = job.holder.filter(|_| job.token != 0).map(|holder| (holder, job.lease(slot)));
+            (job.token, job.holder, job.begun) = (token, Some(id), false);
+            (job.queue.clone(), previous)
+        };
+        if let Some((holder, lease)) = previous {
+            self.events.push_back(Event::Revoke { worker: holder, lease, why: Stop::LEASE_LOST });
+        }
+        self.retake(now, slot, id, &name);
+        token
+    }
+
+    /// Puts the job into the worker's hands again under the token it has.
+    pub(super) fn retake(&mut self, now: Now, slot: u32, id: WorkerId, name: &QueueName) {
+        let until_us = now.after_ms(self.config.lease_ms);
+        let suspect = {
+            let job = self.job_mut(slot);
+            job.state = State::Leased { worker: id, until_us };
+            job.suspect
+        };
+        self.leases += 1;
+        if let Some(queue) = self.queues.get_mut(name) {
+            queue.leased += 1;
+        }
+        if let Some(worker) = self.workers.get_mut(&id) {
+            worker.held.insert(slot);
+            if suspect {
+                worker.alone = Some(slot);
+            }
+            if let Some(taken) = worker.takes_mut(name) {
+                taken.held += 1;
+            }
+        }
+    }
+
+    /// Takes the job out of its holder's hands; its token keeps counting until the caller says otherwise. The worker
+    /// may take others.
+    pub(super) fn unhold(&mut self, now: Now, slot: u32) {
+        let job = self.job(slot);
+        let id = match job.state {
+            State::Leased { worker, .. } | State::Running { worker, .. } => worker,
+            _ => return,
+        };
+        let (name, token) = (job.queue.clone(), job.token);
+        self.leases -= 1;
+        if let Some(queue) = self.queues.get_mut(&name) {
+            queue.leased -= 1;
+            queue.unstarted.remove(&(token, slot));
+        }
+        let Some(worker) = self.workers.get_mut(&id) else { return };
+        worker.held.remove(&slot);
+        let was_alone = worker.alone == Some(slot);
+        if was_alone {
+            worker.alone = None;
+        }
+        if let Some(taken) = worker.takes_mut(&name) {
+            taken.held -= 1;
+        }
+        // The job itself is still in the old state; whoever called puts it into the next before anything is offered.
+        let has_changed = was_alone
+            || worker.reserved.is_some()
+            || worker.takes(&name).is_some_and(|taken| taken.class.slots != 0);
+        if has_changed {
+            self.refill.push((now, id));
+        }
+    }
+
+    /// Offers jobs to workers that got room other than by demand, once the job that made it has its new state.
+    pub(super) fn refill_workers(&mut self) {
+        while let Some((now, id)) = self.refill.pop() {
+            self.fill(now, id);
+        }
+    }
+
+    fn grant(&mut self, now: Now, slot: u32, id: WorkerId) {
+        let job = self.slots[slot as usize].as_ref().expect("a slot in use holds a job");
+        let place = Place {
+            priority: job.rules.priority,
+            owner: &job.asker.owner,
+            sequence: job.sequence,
+            first: job.first,
+            alone: job.suspect,
+        };
+        let name = job.queue.clone();
+        self.queues.get_mut(&name).expect("a job's queue is there").ready.take(now.us, place);
+        let token = self.hold(now, slot, id);
+        let worker = self.workers.get_mut(&id).expect("a worker that is granted a job is there");
+        worker.granted += 1;
+        worker.last_grant = token;
+        if worker.held.len() > 1 {
+            self.queues.get_mut(&name).expect("a job's queue is there").unstarted.insert((token, slot));
+        }
+        self.rearm(slot);
+        let job = self.job(slot);
+        let (durable, id_of_job) = (job.durable, job.id);
+        let grant = Box::new(Grant {
+            lease: Lease { slot, token },
+            id: job.id,
+            queue: name,
+            body: job.body.clone(),
+            headers: job.headers.clone(),
+            attempt: job.attempts + 1,
+            attempts_max: job.rules.attempts,
+            time_left_ms: job.deadline_us().map(|at| at.saturating_sub(now.us) / 1_000),
+            run_ms: job.rules.run_ms,
+            soft_ms: job.rules.soft_ms,
+            partial_bytes: job.rules.partial_bytes,
+            wants_progress: job.wants_progress,
+            wants_partial: job.wants_partial,
+        });
+        self.record(durable, || Record::Leased { id: id_of_job, token });
+        self.tell(durable, Event::Grant { worker: id, grant });
+    }
+}

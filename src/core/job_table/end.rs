@@ -1,0 +1,317 @@
+//! How jobs end, and how long what is left of them is kept.
+
+use std::sync::Arc;
+
+use crate::core::job_table::JobTable;
+use crate::core::job_table::entry::{Job, State};
+use crate::core::job_table::remember::{Happened, PastJob, Tombstone};
+use crate::core::jobs::{Answer, Asker, Event, Tag};
+use crate::core::record::Record;
+use crate::model::{
+    Body, Headers, JobId, Meta, Now, Outcome, QueueName, ReplyMode, Status, Submission, Verdict,
+};
+
+/// What is said of a job that ends.
+pub(super) struct Close {
+    pub(super) outcome: Outcome,
+    pub(super) body: Body,
+    pub(super) headers: Headers,
+    pub(super) code: String,
+    pub(super) message: String,
+    pub(super) detail: String,
+    pub(super) meta: Meta,
+}
+
+impl Close {
+    pub(super) fn new(outcome: Outcome) -> Self {
+        let (body, headers, meta) = Default::default();
+        Close {
+            outcome,
+            body,
+            headers,
+            code: String::new(),
+            message: String::new(),
+            detail: String::new(),
+            meta,
+        }
+    }
+}
+
+/// What is known of a job whose result was acknowledged and dropped.
+pub(super) fn verdict_of_forgotten(outcome: Outcome, attempt: u32) -> Verdict {
+    Verdict {
+        outcome,
+        attempt,
+        body: Body::default(),
+        headers: Headers::default(),
+        code: "result-forgotten".into(),
+        message: "the job ended before, and its result was acknowledged and is not kept any more".into(),
+        detail: String::new(),
+        meta: Meta::default(),
+    }
+}
+
+impl JobTable {
+    /// Ends the job, whatever its state. What has ended stays as it is.
+    pub(super) fn close(&mut self, now: Now, slot: u32, close: Close) {
+        match self.job(slot).state {
+            State::Ended { .. } => return,
+            State::Queued => self.leave_line(slot),
+            State::Leased { .. } | State::Running { .. } => self.unhold(now, slot),
+            State::Delayed { .. } => {}
+        }
+        let before = self.job(slot).bytes();
+        let job = self.job_mut(slot);
+        job.note_attempt_end(if close.outcome == Outcome::Done { "done" } else { "ended" }, now.wall_ms);
+        let mut meta = close.meta;
+        meta.0.extend(job.facts(now));
+        let verdict = Arc::new(Verdict {
+            outcome: close.outcome,
+            attempt: job.attempts,
+            body: close.body,
+            headers: close.headers,
+            code: close.code,
+            message: close.message,
+            detail: close.detail,
+            meta,
+        });
+        // A quarantined job waits for a person who may want to see its payload.
+        if close.outcome != Outcome::Quarantined {
+            (job.body, job.headers) = Default::default();
+        }
+        job.state = State::Ended { verdict: verdict.clone(), keep_us: now.after_ms(job.rules.result_ttl_ms) };
+        let (durable, id, asker) = (job.durable, job.id, job.asker.clone());
+        let (reply, sequence, queue) = (job.reply, job.sequence, job.queue.clone());
+        let after = job.bytes();
+        self.account(after, before);
+        self.leave_queue(&queue, before, close.outcome);
+        self.note(now, slot, Happened::Ended(close.outcome), "");
+        self.record(durable, || Record::Ended { id, verdict: verdict.clone(), wall_ms: now.wall_ms });
+        let push = reply == ReplyMode::Push;
+        if push && !asker.owner.name.is_empty() {
+            self.boxes.entry(asker.owner.clone()).or_default().insert(sequence, slot);
+        }
+        self.tell(durable, Event::Ended { id, asker, push, verdict });
+        if reply == ReplyMode::None {
+            self.remove(now, slot);
+        } else {
+            self.rearm(slot);
+        }
+    }
+
+    /// The queue has a job less.
+    fn leave_queue(&mut self, name: &QueueName, bytes: u64, outcome: Outcome) {
+        let done = outcome == Outcome::Done;
+        self.counters.done += u64::from(done);
+        self.counters.not_done += u64::from(!done);
+        if let Some(queue) = self.queues.get_mut(name) {
+            queue.jobs -= 1;
+            queue.bytes -= bytes;
+            queue.done += u64::from(done);
+            queue.not_done += u64::from(!done);
+        }
+        self.drop_queue_if_unused(name);
+    }
+
+    /// Drops an ended job. Its history stays for a while, an application's id until it is too old to come again.
+    pub(super) fn remove(&mut self, now: Now, slot: u32) {
+        let Some(job) = self.slots[slot as usize].take() else { return };
+        self.timers.clear(slot);
+        self.free_slots.push(slot);
+        self.ids.remove(&job.id);
+        self.account(0, job.bytes());
+        if let Some(kept) = self.boxes.get_mut(&job.asker.owner) {
+            kept.remove(&job.sequence);
+            if kept.is_empty() {
+                self.boxes.remove(&job.asker.owner);
+            }
+        }
+        let State::Ended { verdict, .. } = job.state else { return };
+        let owner = job.asker.owner;
+        if let Some(content) = job.content {
+            self.named_ids -= 1;
+            let tombstone = Tombstone {
+                owner: owner.clone(),
+                content,
+                outcome: verdict.outcome,
+                attempt: verdict.attempt,
+            };
+            self.tombstones.insert(job.id, tombstone);
+        }
+        let past = PastJob {
+            owner,
+            queue: job.queue,
+            outcome: verdict.outcome,
+            attempt: verdict.attempt,
+            accepted_wall_ms: job.accepted_wall_ms,
+            code: verdict.code.clone(),
+            message: verdict.message.clone(),
+            history: job.history,
+        };
+        self.past.insert(now, job.id, past);
+    }
+
+    pub(super) fn cancel_job(&mut self, now: Now, tag: Tag, id: JobId, by: &Asker, own: bool, reason: &str) {
+        let Some(slot) = self.slot_of(id, by) else {
+            let known =
+                self.ids.contains(&id) || self.past.get(&id).is_some() || self.tombstones.get(&id).is_some();
+            if known || !own {
+                return self.events.push_back(self.unknown_or_past(tag, id, by));
+            }
+            return self.cancel_in_advance(now, tag, id, by, reason);
+        };
+        let job = self.job(slot);
+        let durable = job.durable;
+        match &job.state {
+            State::Ended { verdict, .. } if verdict.outcome == Outcome::Cancelled => {
+                self.answer(durable, tag, Answer::Done)
+            }
+            State::Ended { verdict, .. } => {
+                let message =
+                    format!("job {id} has ended {} and cannot be cancelled", verdict.outcome.name());
+                self.events.push_back(Self::refuse(tag, Status::State, message));
+            }
+            _ => {
+                self.cancel_running(now, slot, reason);
+                self.answer(durable, tag, Answer::Done);
+            }
+        }
+    }
+
+    /// The job may still be on its way: when it comes it finds itself cancelled.
+    fn cancel_in_advance(&mut self, now: Now, tag: Tag, id: JobId, by: &Asker, reason: &str) {
+        let queue = QueueName::new("-").expect("it is a valid name");
+        let job = Submission {
+            id,
+            queue,
+            body: Body::default(),
+            headers: Headers::default(),
+            options: Default::default(),
+            resent: false,
+            reply: ReplyMode::Push,
+            content: None,
+            wants_progress: false,
+            wants_partial: false,
+        };
+        let slot = self.insert(now, by, job, self.default_rules.clone());
+        self.cancel_running(now, slot, reason);
+        self.answer(self.config.durable, tag, Answer::Done);
+    }
+
+    /// The job's place, if the asker may see it.
+    pub(super) fn slot_of(&self, id: JobId, by: &Asker) -> Option<u32> {
+        let slot = *self.ids.get(&id)?;
+        (self.job(slot).asker.owner.user == by.owner.user).then_some(slot)
+    }
+
+    /// The answer about a job that is not in the table.
+    fn unknown_or_past(&self, tag: Tag, id: JobId, by: &Asker) -> Event {
+        match self.past.get(&id).filter(|past| past.owner.user == by.owner.user) {
+            Some(past) => Self::refuse(
+                tag,
+                Status::State,
+                format!("job {id} has ended {} and cannot be cancelled", past.outcome.name()),
+            ),
+            None => Self::refuse(tag, Status::NotFound, format!("no job {id} is known here")),
+        }
+    }
+
+    pub(super) fn get_job(&mut self, tag: Tag, id: JobId, by: &Asker) {
+        if let Some(slot) = self.slot_of(id, by) {
+            let job = self.job(slot);
+            let verdict = match &job.state {
+                State::Ended { verdict, .. } => Some(verdict.clone()),
+                _ => None,
+            };
+            let answer = Answer::State {
+                state: job.outcome(),
+                attempt: job.attempts,
+                fraction: job.fraction,
+                verdict,
+            };
+            let durable = job.durable;
+            return self.answer(durable, tag, answer);
+        }
+        let past = self
+            .past
+            .get(&id)
+            .filter(|past| past.owner.user == by.owner.user)
+            .map(|past| (past.outcome, past.attempt));
+        let buried = self
+            .tombstones
+            .get(&id)
+            .filter(|buried| buried.owner.user == by.owner.user)
+            .map(|buried| (buried.outcome, buried.attempt));
+        let event = match past.or(buried) {
+            Some((outcome, attempt)) => {
+                let verdict = Some(Arc::new(verdict_of_forgotten(outcome, attempt)));
+                Event::Reply {
+                    tag,
+                    answer: Answer::State { state: outcome, attempt, fraction: 0.0, verdict },
+                }
+            }
+            None => Self::refuse(tag, Status::NotFound, format!("no job {id} is known here")),
+        };
+        self.events.push_back(event);
+    }
+
+    pub(super) fn forget_result(&mut self, now: Now, tag: Tag, id: JobId, by: &Asker) {
+        let slot = self.slot_of(id, by).filter(|&slot| {
+            let job = self.job(slot);
+            job.is_ended() && job.outcome() != Outcome::Quarantined
+        });
+        let mut durable = false;
+        if let Some(slot) = slot {
+            durable = self.job(slot).durable;
+            self.record(durable, || Record::Forgotten { id });
+            self.remove(now, slot);
+        }
+        self.answer(durable, tag, Answer::Done);
+    }
+
+    /// A session came or went. One that comes under a name is told what ended while nobody of that name was there.
+    pub(super) fn watch_session(&mut self, who: &Asker, on: bool) {
+        if !on {
+            self.sessions.remove(&who.session);
+            return;
+        }
+        self.sessions.insert(who.session, who.owner.clone());
+        let kept: Vec<u32> =
+            self.boxes.get(&who.owner).map_or_else(Vec::new, |kept| kept.values().copied().collect());
+        for slot in kept {
+            if !self.sessions.contains_key(&self.job(slot).asker.session) {
+                self.job_mut(slot).asker.session = who.session;
+                self.tell_ended_again(slot);
+            }
+        }
+    }
+
+    /// Tells the end of a job again, to the session that wants it now.
+    pub(super) fn tell_ended_again(&mut self, slot: u32) {
+        let job = self.job(slot);
+        let State::Ended { verdict, .. } = &job.state else { return };
+        let event = Event::Ended {
+            id: job.id,
+            asker: job.asker.clone(),
+            push: job.reply == ReplyMode::Push,
+            verdict: verdict.clone(),
+        };
+        let durable = job.durable;
+        self.tell(durable, event);
+    }
+}
+
+impl Job {
+    /// What the broker knows of the job's last attempt, for the result's meta.
+    fn facts(&self, now: Now) -> Vec<(String, String)> {
+        let mut facts = vec![
+            ("accepted_ms".to_owned(), self.accepted_wall_ms.to_string()),
+            ("ended_ms".to_owned(), now.wall_ms.to_string()),
+        ];
+        if let Some(last) = self.history.last() {
+            facts.push(("started_ms".to_owned(), last.started_wall_ms.to_string()));
+            facts.push(("worker".to_owned(), last.worker.to_string()));
+        }
+        facts
+    }
+}

@@ -1,0 +1,146 @@
+//! One job as the table keeps it.
+
+use std::sync::Arc;
+
+use crate::core::jobs::{Asker, WorkerId};
+use crate::model::limits::JOB_OVERHEAD_LEN;
+use crate::model::{Body, Headers, JobId, JobRules, Lease, Outcome, QueueName, ReplyMode, Token, Verdict};
+
+/// Where a job stands.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum State {
+    /// Not to be handed out before `until_us`: delayed, waiting for another attempt, or waiting for a worker that
+    /// may present it after a restart.
+    Delayed { until_us: u64 },
+    /// In its queue's line.
+    Queued,
+    /// Handed to a worker that has not begun it.
+    Leased { worker: WorkerId, until_us: u64 },
+    /// Begun.
+    Running { worker: WorkerId, until_us: u64, started_us: u64, said_us: u64 },
+    /// Over; it stays for whoever wants the result until `keep_us`.
+    Ended { verdict: Arc<Verdict>, keep_us: u64 },
+}
+
+/// What is remembered of one attempt.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Attempt {
+    pub(super) number: u32,
+    pub(super) worker: Arc<str>,
+    pub(super) started_wall_ms: u64,
+    pub(super) ended_wall_ms: u64,
+    /// "running", or how it ended.
+    pub(super) how: &'static str,
+}
+
+/// A job.
+#[derive(Clone, Debug)]
+pub(super) struct Job {
+    pub(super) id: JobId,
+    pub(super) asker: Asker,
+    pub(super) queue: QueueName,
+    pub(super) body: Body,
+    pub(super) headers: Headers,
+    pub(super) rules: Arc<JobRules>,
+    pub(super) reply: ReplyMode,
+    pub(super) content: Option<Vec<u8>>,
+    pub(super) wants_progress: bool,
+    pub(super) wants_partial: bool,
+    pub(super) durable: bool,
+    /// Its place in the line: the order of acceptance, kept over every attempt.
+    pub(super) sequence: u64,
+    pub(super) accepted_us: u64,
+    pub(super) accepted_wall_ms: u64,
+    pub(super) state: State,
+    /// The token of the last grant; 0 when no holder's word counts any more.
+    pub(super) token: Token,
+    /// Who was handed it last, as long as `token` counts.
+    pub(super) holder: Option<WorkerId>,
+    /// The last holder had begun it.
+    pub(super) begun: bool,
+    pub(super) attempts: u32,
+    pub(super) losses: u32,
+    pub(super) releases: u32,
+    /// A loss it shared with others: it runs alone in its process until that is cleared up.
+    pub(super) suspect: bool,
+    /// It was taken from a worker that vanished and goes before the others of its class.
+    pub(super) first: bool,
+    pub(super) fraction: f64,
+    pub(super) note: String,
+    pub(super) history: Vec<Attempt>,
+}
+
+impl Job {
+    /// How the job stands, in a client's words.
+    pub(super) fn outcome(&self) -> Outcome {
+        match &self.state {
+            State::Delayed { .. } | State::Queued | State::Leased { .. } => Outcome::Waiting,
+            State::Running { .. } => Outcome::Running,
+            State::Ended { verdict, .. } => verdict.outcome,
+        }
+    }
+
+    pub(super) fn is_ended(&self) -> bool {
+        matches!(self.state, State::Ended { .. })
+    }
+
+    /// Bytes the job counts against the broker's memory.
+    pub(super) fn bytes(&self) -> u64 {
+        let result = match &self.state {
+            State::Ended { verdict, .. } => verdict.body.len() + verdict.headers.len() + verdict.detail.len(),
+            _ => 0,
+        };
+        JOB_OVERHEAD_LEN + (self.body.len() + self.headers.len() + self.queue.as_str().len() + result) as u64
+    }
+
+    /// When its deadline passes.
+    pub(super) fn deadline_us(&self) -> Option<u64> {
+        after(self.accepted_us, self.rules.deadline_ms)
+    }
+
+    /// When it has waited too long to begin.
+    pub(super) fn queue_deadline_us(&self) -> Option<u64> {
+        after(self.accepted_us, self.rules.queue_ms)
+    }
+
+    /// When something must be decided about the job, at the latest.
+    pub(super) fn due_us(&self) -> Option<u64> {
+        let of_state = match &self.state {
+            State::Delayed { until_us } => earliest(&[Some(*until_us), self.queue_deadline_us()]),
+            State::Queued => self.queue_deadline_us(),
+            State::Leased { until_us, .. } => earliest(&[Some(*until_us), self.queue_deadline_us()]),
+            State::Running { until_us, started_us, said_us, .. } => earliest(&[
+                Some(*until_us),
+                after(*started_us, self.rules.run_ms),
+                after(*said_us, self.rules.stall_ms),
+            ]),
+            State::Ended { keep_us, .. } => return Some(*keep_us),
+        };
+        earliest(&[of_state, self.deadline_us()])
+    }
+
+    /// The lease of the job's last grant, for the job at `slot`.
+    pub(super) fn lease(&self, slot: u32) -> Lease {
+        Lease { slot, token: self.token }
+    }
+
+    /// Notes how the attempt that is running has ended.
+    pub(super) fn note_attempt_end(&mut self, how: &'static str, wall_ms: u64) {
+        if let Some(attempt) = self.history.last_mut().filter(|attempt| attempt.how == RUNNING) {
+            attempt.how = how;
+            attempt.ended_wall_ms = wall_ms;
+        }
+    }
+}
+
+/// How an attempt stands that has not ended.
+pub(super) const RUNNING: &str = "running";
+
+/// `ms` after `from_us`; never for 0.
+fn after(from_us: u64, ms: u64) -> Option<u64> {
+    (ms != 0).then(|| from_us.saturating_add(ms.saturating_mul(1_000)))
+}
+
+fn earliest(times: &[Option<u64>]) -> Option<u64> {
+    times.iter().flatten().min().copied()
+}

@@ -1,0 +1,398 @@
+//! The life of a lease: begun, extended, spoken under, ended, lapsed.
+
+use crate::core::job_table::JobTable;
+use crate::core::job_table::end::Close;
+use crate::core::job_table::entry::{Attempt, RUNNING, State};
+use crate::core::job_table::remember::Happened;
+use crate::core::jobs::{Answer, End, Event, Tag, Word, WorkerId};
+use crate::core::record::Record;
+use crate::model::limits::{ATTEMPTS_KEPT_MAX, LOSSES_MAX};
+use crate::model::{Lease, Now, Outcome, Status, Stop};
+use crate::wire::command::{Fault, Retry};
+
+impl JobTable {
+    /// The worker begins the job.
+    pub(super) fn begin(&mut self, now: Now, lease: Lease) {
+        if self.by_lease(lease).is_none() {
+            return;
+        }
+        self.take_back(now, lease.slot);
+        let job = self.job(lease.slot);
+        let State::Leased { worker, until_us } = job.state else { return };
+        let (queue, token) = (job.queue.clone(), job.token);
+        let name = self.workers.get(&worker).map_or_else(|| "".into(), |worker| worker.name.clone());
+        if let Some(queue) = self.queues.get_mut(&queue) {
+            queue.unstarted.remove(&(token, lease.slot));
+        }
+        let job = self.job_mut(lease.slot);
+        job.attempts += 1;
+        job.begun = true;
+        (job.fraction, job.note) = (0.0, String::new());
+        job.state = State::Running { worker, until_us, started_us: now.us, said_us: now.us };
+        if job.history.len() >= ATTEMPTS_KEPT_MAX {
+            job.history.remove(0);
+        }
+        job.history.push(Attempt {
+            number: job.attempts,
+            worker: name,
+            started_wall_ms: now.wall_ms,
+            ended_wall_ms: 0,
+            how: RUNNING,
+        });
+        let (durable, id, attempt) = (job.durable, job.id, job.attempts);
+        self.counters.started += 1;
+        self.note(now, lease.slot, Happened::Started, "");
+        self.record(durable, || Record::Started { id, token, attempt });
+        self.rearm(lease.slot);
+    }
+
+    /// Keeps something that happened to a job for `events`.
+    pub(super) fn note(&mut self, now: Now, slot: u32, what: Happened, why: &'static str) {
+        if let Some(job) = self.slots[slot as usize].as_ref() {
+            self.events_kept.push(now, job, what, why);
+        }
+    }
+
+    /// The worker lives. Timeouts are left as they are set: when one fires early it is set again.
+    pub(super) fn extend_leases(&mut self, now: Now, worker: WorkerId, leases: &[Lease]) {
+        let until = now.after_ms(self.config.lease_ms);
+        for &lease in leases {
+            if self.by_lease(lease).is_none() || self.job(lease.slot).holder != Some(worker) {
+                continue;
+            }
+            self.take_back(now, lease.slot);
+            match &mut self.job_mut(lease.slot).state {
+                State::Leased { until_us, .. } | State::Running { until_us, .. } => *until_us = until,
+                _ => {}
+            }
+        }
+        if self.workers.get(&worker).is_some_and(|worker| worker.silent) {
+            self.workers.entry(worker).and_modify(|worker| worker.silent = false);
+            self.fill(now, worker);
+        }
+    }
+
+    /// A holder whose lease had lapsed speaks before anybody else was handed the job: it keeps it.
+    fn take_back(&mut self, now: Now, slot: u32) {
+        let job = self.job(slot);
+        let (Some(holder), State::Queued | State::Delayed { .. }) = (job.holder, &job.state) else { return };
+        if !self.workers.contains_key(&holder) {
+            return;
+        }
+        if job.state == State::Queued {
+            self.leave_line(slot);
+        }
+        let (queue, begun) = (self.job(slot).queue.clone(), self.job(slot).begun);
+        self.retake(now, slot, holder, &queue);
+        let job = self.job_mut(slot);
+        job.first = false;
+        if begun {
+            let until_us = now.after_ms(self.config.lease_ms);
+            let job = self.job_mut(slot);
+            job.state = State::Running { worker: holder, until_us, started_us: now.us, said_us: now.us };
+            if let Some(attempt) = job.history.last_mut() {
+                (attempt.how, attempt.ended_wall_ms) = (RUNNING, 0);
+            }
+        }
+        self.rearm(slot);
+    }
+
+    /// A running job's worker speaks.
+    pub(super) fn hear(&mut self, now: Now, lease: Lease, word: Word) {
+        if self.by_lease(lease).is_none() {
+            return;
+        }
+        self.take_back(now, lease.slot);
+        let job = self.job_mut(lease.slot);
+        let State::Running { said_us, .. } = &mut job.state else { return };
+        *said_us = now.us;
+        let wanted = match &word {
+            Word::Progress { fraction, note } => {
+                job.fraction = *fraction;
+                job.note.clone_from(note);
+                job.wants_progress
+            }
+            Word::Partial { .. } => job.wants_partial,
+        };
+        if wanted {
+            let said = Event::Said { id: job.id, asker: job.asker.clone(), attempt: job.attempts, word };
+            self.events.push_back(said);
+        }
+    }
+
+    pub(super) fn finish_lease(&mut self, now: Now, tag: Tag, lease: Lease, end: End) {
+        if self.by_lease(lease).is_none() {
+            let lost = matches!(end, End::Lost { .. } | End::Unstarted);
+            let again = self
+                .slots
+                .get(lease.slot as usize)
+                .and_then(Option::as_ref)
+                .is_some_and(|job| job.token == lease.token && job.is_ended());
+            self.counters.stale += u64::from(!lost && !again);
+            let answer = if again || lost { Answer::Done } else { Answer::Stale };
+            return self.events.push_back(Event::Reply { tag, answer });
+        }
+        let slot = lease.slot;
+        let durable = self.job(slot).durable;
+        if let End::Lost { alone, counted } = end {
+            self.lose(now, slot, alone, counted);
+            return self.answer(durable, tag, Answer::Done);
+        }
+        self.take_back(now, slot);
+        match end {
+            End::Done { body, headers, meta } => {
+                let attempt = self.job(slot).attempts.max(1);
+                self.job_mut(slot).attempts = attempt;
+                let len = body.len() as u64;
+                if len > self.config.payload_max {
+                    let message = format!(
+                        "the result has {len} bytes; the broker takes up to {}",
+                        self.config.payload_max
+                    );
+                    self.close(
+                        now,
+                        slot,
+                        Close { message, code: "result-too-large".into(), ..Close::new(Outcome::Failed) },
+                    );
+                } else {
+                    self.close(now, slot, Close { body, headers, meta, ..Close::new(Outcome::Done) });
+                }
+            }
+            End::Failed(fault) => self.fail(now, slot, fault),
+            End::Released { delay_ms } => self.release(now, slot, delay_ms),
+            End::Unstarted => {
+                if matches!(self.job(slot).state, State::Leased { .. }) {
+                    self.wait_again(now, slot, 0, "given back");
+                }
+            }
+            End::Lost { .. } => {}
+        }
+        self.answer(durable, tag, Answer::Done);
+    }
+
+    /// The application's own failure: another attempt after a wait, or the end.
+    fn fail(&mut self, now: Now, slot: u32, fault: Fault) {
+        let job = self.job_mut(slot);
+        job.note_attempt_end("failed", now.wall_ms);
+        let last = job.attempts >= job.rules.attempts;
+        if last || fault.retry == Retry::Never {
+            let Fault { code, message, detail, meta, .. } = fault;
+            return self.close(
+                now,
+                slot,
+                Close { code, message, detail, meta, ..Close::new(Outcome::Failed) },
+            );
+        }
+        let wait_ms = match fault.retry {
+            Retry::AfterMs(ms) => ms,
+            _ => self.backoff_ms(slot),
+        };
+        self.counters.retried += 1;
+        self.wait_again(now, slot, wait_ms, "failed");
+    }
+
+    /// min(max, backoff * 2^n) with full jitter, n counting from the first failure.
+    fn backoff_ms(&mut self, slot: u32) -> u64 {
+        let job = self.job(slot);
+        let (first_ms, max_ms, failures) =
+            (job.rules.backoff_ms, job.rules.backoff_ms_max, job.attempts.saturating_sub(1).min(32));
+        let most_ms = first_ms.saturating_mul(1 << failures).min(max_ms);
+        self.next_random() % (most_ms + 1)
+    }
+
+    fn release(&mut self, now: Now, slot: u32, delay_ms: u64) {
+        let job = self.job_mut(slot);
+        job.note_attempt_end("released", now.wall_ms);
+        job.releases += 1;
+        if job.releases > job.rules.releases {
+            let message =
+                format!("it was released {} times; job.releases allows {}", job.releases, job.rules.releases);
+            return self.close(
+                now,
+                slot,
+                Close { code: "released".into(), message, ..Close::new(Outcome::Failed) },
+            );
+        }
+        job.attempts = job.attempts.saturating_sub(1);
+        self.wait_again(now, slot, delay_ms, "released");
+    }
+
+    /// The holder's session is over.
+    fn lose(&mut self, now: Now, slot: u32, alone: bool, counted: bool) {
+        let job = self.job_mut(slot);
+        let State::Running { .. } = job.state else {
+            if matches!(job.state, State::Leased { .. }) {
+                self.requeue_kept(now, slot, "given back");
+            }
+            return;
+        };
+        job.note_attempt_end("lost", now.wall_ms);
+        let exhausted = job.attempts >= job.rules.attempts;
+        if counted {
+            if alone || job.suspect {
+                job.losses += 1;
+                job.suspect = false;
+            } else {
+                job.suspect = true;
+            }
+            let losses = job.losses;
+            self.counters.losses += 1;
+            if losses >= LOSSES_MAX {
+                let message = format!("its worker's process ended while it ran, {losses} times");
+                return self.close(
+                    now,
+                    slot,
+                    Close { code: "quarantined".into(), message, ..Close::new(Outcome::Quarantined) },
+                );
+            }
+        }
+        if exhausted {
+            let message = "the worker of its last attempt vanished";
+            return self.close(
+                now,
+                slot,
+                Close { code: "worker-lost".into(), message: message.into(), ..Close::new(Outcome::Lost) },
+            );
+        }
+        self.requeue_kept(now, slot, "worker lost");
+    }
+
+    /// No beat came in time. The holder may still return before somebody else is handed the job.
+    pub(super) fn lapse(&mut self, now: Now, slot: u32) {
+        if now.us < self.grace_until_us {
+            let grace = self.grace_until_us;
+            if let State::Leased { until_us, .. } | State::Running { until_us, .. } =
+                &mut self.job_mut(slot).state
+            {
+                *until_us = grace;
+            }
+            return self.rearm(slot);
+        }
+        self.counters.lapses += 1;
+        let job = self.job_mut(slot);
+        let running = matches!(job.state, State::Running { .. });
+        job.note_attempt_end("lapsed", now.wall_ms);
+        let exhausted = running && job.attempts >= job.rules.attempts;
+        if let Some(worker) = job.holder.and_then(|id| self.workers.get_mut(&id)) {
+            worker.silent = true;
+        }
+        if exhausted {
+            self.revoke(slot, Stop::LEASE_LOST);
+            let message = "the worker of its last attempt was not heard of any more";
+            return self.close(
+                now,
+                slot,
+                Close { code: "worker-lost".into(), message: message.into(), ..Close::new(Outcome::Lost) },
+            );
+        }
+        self.requeue_kept(now, slot, "lease lapsed");
+    }
+
+    /// The run timeout, the stall timeout or the lease of a running job is due.
+    pub(super) fn expire_running(
+        &mut self,
+        now: Now,
+        slot: u32,
+        until_us: u64,
+        started_us: u64,
+        said_us: u64,
+    ) {
+        let rules = self.job(slot).rules.clone();
+        let over =
+            |from_us: u64, ms: u64| ms != 0 && from_us.saturating_add(ms.saturating_mul(1_000)) <= now.us;
+        let why = if over(started_us, rules.run_ms) {
+            "run timeout"
+        } else if over(said_us, rules.stall_ms) {
+            "stalled"
+        } else if until_us <= now.us {
+            return self.lapse(now, slot);
+        } else {
+            return self.rearm(slot);
+        };
+        self.revoke(slot, Stop::TIME_OVER);
+        let job = self.job_mut(slot);
+        job.note_attempt_end(why, now.wall_ms);
+        if job.attempts < job.rules.attempts {
+            let wait_ms = self.backoff_ms(slot);
+            self.counters.retried += 1;
+            return self.wait_again(now, slot, wait_ms, why);
+        }
+        let (limit, ms) =
+            if why == "stalled" { ("job.stall_ms", rules.stall_ms) } else { ("job.run_ms", rules.run_ms) };
+        let message = format!("its last attempt was over its time: {limit} is {ms}");
+        self.close(
+            now,
+            slot,
+            Close { code: why.replace(' ', "-"), message, ..Close::new(Outcome::TimedOut) },
+        );
+    }
+
+    /// Tells the holder to stop.
+    pub(super) fn revoke(&mut self, slot: u32, why: Stop) {
+        let job = self.job(slot);
+        if let (Some(worker), true) = (job.holder, job.token != 0) {
+            let lease = job.lease(slot);
+            self.events.push_back(Event::Revoke { worker, lease, why });
+        }
+    }
+
+    /// Back into the line or into a wait; nobody's word about the last attempt counts any more.
+    fn wait_again(&mut self, now: Now, slot: u32, wait_ms: u64, why: &'static str) {
+        self.unhold(now, slot);
+        let job = self.job_mut(slot);
+        (job.token, job.holder, job.begun, job.first) = (0, None, false, false);
+        self.requeue(now, slot, wait_ms, why);
+    }
+
+    /// Back to the head of the line; the last holder still counts until somebody else is handed the job.
+    fn requeue_kept(&mut self, now: Now, slot: u32, why: &'static str) {
+        self.unhold(now, slot);
+        self.job_mut(slot).first = true;
+        self.requeue(now, slot, 0, why);
+    }
+
+    fn requeue(&mut self, now: Now, slot: u32, wait_ms: u64, why: &'static str) {
+        let job = self.job(slot);
+        let (durable, id, attempts, losses, releases, suspect) =
+            (job.durable, job.id, job.attempts, job.losses, job.releases, job.suspect);
+        self.record(durable, || Record::Requeued {
+            id,
+            attempts,
+            losses,
+            releases,
+            suspect,
+            not_before_ms: wait_ms,
+        });
+        self.note(now, slot, Happened::Requeued, why);
+        if wait_ms == 0 {
+            return self.enqueue(now, slot);
+        }
+        self.job_mut(slot).state = State::Delayed { until_us: now.after_ms(wait_ms) };
+        self.rearm(slot);
+    }
+
+    /// The job's time is over, wherever it is.
+    pub(super) fn expire_job(&mut self, now: Now, slot: u32, message: &str) {
+        self.revoke(slot, Stop::TIME_OVER);
+        self.job_mut(slot).note_attempt_end("expired", now.wall_ms);
+        self.close(
+            now,
+            slot,
+            Close { code: "expired".into(), message: message.into(), ..Close::new(Outcome::Expired) },
+        );
+    }
+
+    pub(super) fn cancel_running(&mut self, now: Now, slot: u32, reason: &str) {
+        self.revoke(slot, Stop::CANCELLED);
+        self.job_mut(slot).note_attempt_end("cancelled", now.wall_ms);
+        self.close(
+            now,
+            slot,
+            Close { code: "cancelled".into(), message: reason.into(), ..Close::new(Outcome::Cancelled) },
+        );
+    }
+
+    pub(super) fn refuse(tag: Tag, status: Status, message: String) -> Event {
+        Event::Reply { tag, answer: Answer::Refused(crate::model::Failure::new(status, message)) }
+    }
+}

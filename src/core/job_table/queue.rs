@@ -1,0 +1,57 @@
+//! One queue: its line, its defaults and who serves it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::core::job_table::ready::Ready;
+use crate::core::jobs::WorkerId;
+use crate::model::{JobOptions, JobRules};
+
+/// A queue. It exists as long as it has jobs, workers or settings of its own.
+#[derive(Clone, Debug)]
+pub(super) struct Queue {
+    pub(super) ready: Ready,
+    /// The rules of a job of this queue that says nothing.
+    pub(super) rules: Arc<JobRules>,
+    /// What was set for this queue.
+    pub(super) options: JobOptions,
+    /// Workers that have registered it.
+    pub(super) workers: BTreeSet<WorkerId>,
+    /// Those of them that could take a job now, the one whose last grant is longest ago first.
+    pub(super) idle: BTreeSet<(u64, WorkerId)>,
+    /// A worker has registered it at some time.
+    pub(super) known: bool,
+    /// Nothing is handed out.
+    pub(super) paused: bool,
+    /// Jobs that have not ended.
+    pub(super) jobs: u64,
+    /// Those of them that workers hold.
+    pub(super) leased: u64,
+    /// Their bytes.
+    pub(super) bytes: u64,
+    /// Unstarted jobs at workers that are busy with another: they may be asked back, oldest grant first.
+    pub(super) unstarted: BTreeSet<(u64, u32)>,
+    /// Jobs of this queue that ended DONE, and otherwise.
+    pub(super) done: u64,
+    pub(super) not_done: u64,
+}
+
+impl Queue {
+    pub(super) fn new(rules: Arc<JobRules>) -> Self {
+        Queue {
+            ready: Ready::default(),
+            rules,
+            options: JobOptions::default(),
+            workers: BTreeSet::new(),
+            idle: BTreeSet::new(),
+            known: false,
+            paused: false,
+            jobs: 0,
+            leased: 0,
+            bytes: 0,
+            unstarted: BTreeSet::new(),
+            done: 0,
+            not_done: 0,
+        }
+    }
+}

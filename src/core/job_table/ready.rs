@@ -1,0 +1,216 @@
+//! The line of one queue: which job goes next.
+//!
+//! Order: priority classes, 8 first, each gaining a class for every `AGING_MS` it was passed over; within a class jobs
+//! taken back from vanished workers first, then one owner after the other, each owner's jobs first in first out.
+//! Invariant: every job in state `Queued`, and no other, stands in exactly one line, once.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use crate::model::Owner;
+use crate::model::limits::{AGING_MS, PRIORITY_MAX};
+
+/// The jobs of one priority.
+#[derive(Clone, Debug, Default)]
+struct Class {
+    /// Taken back from vanished workers, by sequence.
+    first: BTreeMap<u64, u32>,
+    /// By owner, then by sequence. No owner without jobs.
+    owners: BTreeMap<Arc<Owner>, BTreeMap<u64, u32>>,
+    /// The owners in the order of their turns.
+    turns: VecDeque<Arc<Owner>>,
+    /// Since when the class has been passed over.
+    waiting_us: u64,
+}
+
+impl Class {
+    fn is_empty(&self) -> bool {
+        self.first.is_empty() && self.owners.is_empty()
+    }
+
+    /// The slot of the job that goes next.
+    fn peek(&self) -> Option<u32> {
+        if let Some((_, &slot)) = self.first.first_key_value() {
+            return Some(slot);
+        }
+        let line = self.owners.get(self.turns.front()?)?;
+        line.first_key_value().map(|(_, &slot)| slot)
+    }
+}
+
+/// Where a job stands in line.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place<'a> {
+    pub(super) priority: u32,
+    pub(super) owner: &'a Arc<Owner>,
+    pub(super) sequence: u64,
+    pub(super) first: bool,
+    /// A suspect: it may only run alone in its process.
+    pub(super) alone: bool,
+}
+
+/// The line.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Ready {
+    classes: [Class; PRIORITY_MAX as usize],
+    len: usize,
+    /// Suspects, by sequence: they wait beside the line for a worker that holds nothing.
+    alone: BTreeMap<u64, u32>,
+}
+
+impl Ready {
+    /// Jobs in line, suspects included.
+    pub(super) fn len(&self) -> usize {
+        self.len + self.alone.len()
+    }
+
+    pub(super) fn push(&mut self, now_us: u64, place: Place<'_>, slot: u32) {
+        if place.alone {
+            self.alone.insert(place.sequence, slot);
+            return;
+        }
+        let class = &mut self.classes[place.priority as usize - 1];
+        if class.is_empty() {
+            class.waiting_us = now_us;
+        }
+        if place.first {
+            class.first.insert(place.sequence, slot);
+        } else if let Some(line) = class.owners.get_mut(place.owner) {
+            line.insert(place.sequence, slot);
+        } else {
+            class.owners.insert(place.owner.clone(), BTreeMap::from([(place.sequence, slot)]));
+            class.turns.push_back(place.owner.clone());
+        }
+        self.len += 1;
+    }
+
+    /// Takes a job out of the line, wherever it stands.
+    pub(super) fn remove(&mut self, place: Place<'_>) {
+        if place.alone {
+            self.alone.remove(&place.sequence);
+            return;
+        }
+        let class = &mut self.classes[place.priority as usize - 1];
+        let removed = if place.first {
+            class.first.remove(&place.sequence)
+        } else {
+            let line = class.owners.get_mut(place.owner);
+            let removed = line.and_then(|line| line.remove(&place.sequence));
+            if class.owners.get(place.owner).is_some_and(BTreeMap::is_empty) {
+                class.owners.remove(place.owner);
+                class.turns.retain(|owner| owner != place.owner);
+            }
+            removed
+        };
+        debug_assert!(removed.is_some(), "a queued job stands in its line");
+        self.len -= usize::from(removed.is_some());
+    }
+
+    /// The slot of the suspect that goes next.
+    pub(super) fn peek_alone(&self) -> Option<u32> {
+        self.alone.first_key_value().map(|(_, &slot)| slot)
+    }
+
+    /// The slot of the job that goes next; `take` follows when it is handed out.
+    pub(super) fn peek(&self, now_us: u64) -> Option<u32> {
+        self.next_class(now_us).and_then(|class| self.classes[class].peek())
+    }
+
+    /// The job that stands at `place` is being handed out: it leaves the line and its owner's turn is over.
+    pub(super) fn take(&mut self, now_us: u64, place: Place<'_>) {
+        self.remove(place);
+        if place.alone {
+            return;
+        }
+        let class = &mut self.classes[place.priority as usize - 1];
+        class.waiting_us = now_us;
+        if !place.first && class.turns.front() == Some(place.owner) {
+            class.turns.rotate_left(1);
+        }
+    }
+
+    fn next_class(&self, now_us: u64) -> Option<usize> {
+        let rank = |class: usize| {
+            class as u64 + (now_us.saturating_sub(self.classes[class].waiting_us)) / (AGING_MS * 1_000)
+        };
+        (0..self.classes.len())
+            .filter(|&class| !self.classes[class].is_empty())
+            .max_by_key(|&class| (rank(class), class))
+    }
+
+    /// Every slot in line, for counting again.
+    pub(super) fn slots(&self) -> impl Iterator<Item = u32> + '_ {
+        let lines = self
+            .classes
+            .iter()
+            .flat_map(|class| class.first.values().chain(class.owners.values().flat_map(BTreeMap::values)));
+        lines.chain(self.alone.values()).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn owner(name: &str) -> Arc<Owner> {
+        Arc::new(Owner { user: String::new(), name: name.into() })
+    }
+
+    fn drain(ready: &mut Ready, now_us: u64, jobs: &[(u32, Arc<Owner>, u64)]) -> Vec<u64> {
+        let mut order = Vec::new();
+        while let Some(slot) = ready.peek(now_us) {
+            let (priority, owner, sequence) = &jobs[slot as usize];
+            ready.take(
+                now_us,
+                Place { priority: *priority, owner, sequence: *sequence, first: false, alone: false },
+            );
+            order.push(*sequence);
+        }
+        order
+    }
+
+    fn filled(jobs: &[(u32, Arc<Owner>, u64)]) -> Ready {
+        let mut ready = Ready::default();
+        for (slot, (priority, owner, sequence)) in jobs.iter().enumerate() {
+            ready.push(
+                0,
+                Place { priority: *priority, owner, sequence: *sequence, first: false, alone: false },
+                slot as u32,
+            );
+        }
+        ready
+    }
+
+    #[test]
+    fn higher_priorities_first_then_owners_in_turn_each_first_in_first_out() {
+        let (a, b) = (owner("a"), owner("b"));
+        let jobs = [
+            (4, a.clone(), 1),
+            (4, a.clone(), 2),
+            (4, a.clone(), 3),
+            (4, b.clone(), 4),
+            (8, b.clone(), 5),
+            (1, a.clone(), 6),
+        ];
+        assert_eq!(drain(&mut filled(&jobs), 0, &jobs), [5, 1, 4, 2, 3, 6]);
+    }
+
+    #[test]
+    fn a_class_that_was_passed_over_long_enough_moves() {
+        let jobs = [(1, owner("a"), 1), (8, owner("a"), 2)];
+        let mut ready = filled(&jobs);
+        // Class 8 was served a moment ago, class 1 has waited for more than seven steps of aging.
+        ready.classes[7].waiting_us = 8_000_000;
+        assert_eq!(drain(&mut ready, 8_500_000, &jobs), [1, 2]);
+    }
+
+    #[test]
+    fn a_job_taken_back_goes_before_its_class() {
+        let jobs = [(4, owner("a"), 1), (4, owner("a"), 7)];
+        let mut ready = filled(&jobs[..1]);
+        ready.push(0, Place { priority: 4, owner: &jobs[1].1, sequence: 7, first: true, alone: false }, 1);
+        assert_eq!(ready.peek(0), Some(1));
+        ready.remove(Place { priority: 4, owner: &jobs[1].1, sequence: 7, first: true, alone: false });
+        assert_eq!((ready.peek(0), ready.len()), (Some(0), 1));
+    }
+}

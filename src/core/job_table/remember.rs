@@ -1,0 +1,171 @@
+//! What outlives jobs: ids that must not run again, histories for operators, and the stream of events.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use crate::core::job_table::entry::{Attempt, Job};
+use crate::model::limits::{DEDUPE_MAX, DEDUPE_WINDOW_MS, EVENTS_MAX, HISTORIES_MAX};
+use crate::model::{JobId, Now, Outcome, Owner, QueueName};
+
+/// An id chosen by an application whose job is gone.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Tombstone {
+    pub(super) owner: Arc<Owner>,
+    pub(super) content: Vec<u8>,
+    pub(super) outcome: Outcome,
+    pub(super) attempt: u32,
+}
+
+/// Ids that are remembered until they are too old to be submitted.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Tombstones(BTreeMap<JobId, Tombstone>);
+
+impl Tombstones {
+    pub(super) fn get(&self, id: &JobId) -> Option<&Tombstone> {
+        self.0.get(id)
+    }
+
+    pub(super) fn insert(&mut self, id: JobId, tombstone: Tombstone) {
+        self.0.insert(id, tombstone);
+    }
+
+    /// No further id can be promised to be remembered.
+    pub(super) fn is_full(&self, living: usize) -> bool {
+        self.0.len() + living >= DEDUPE_MAX
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Ids are ordered by the time they carry, so the oldest are first.
+    pub(super) fn expire(&mut self, wall_ms: u64) {
+        while let Some(oldest) =
+            self.0.first_entry().filter(|entry| entry.key().wall_ms() + DEDUPE_WINDOW_MS < wall_ms)
+        {
+            oldest.remove();
+        }
+    }
+}
+
+/// A finished job whose result is gone, as operators see it.
+#[derive(Clone, Debug)]
+pub(super) struct PastJob {
+    pub(super) owner: Arc<Owner>,
+    pub(super) queue: QueueName,
+    pub(super) outcome: Outcome,
+    pub(super) attempt: u32,
+    pub(super) accepted_wall_ms: u64,
+    pub(super) code: String,
+    pub(super) message: String,
+    pub(super) history: Vec<Attempt>,
+}
+
+/// The last finished jobs.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Past {
+    jobs: BTreeMap<JobId, PastJob>,
+    order: VecDeque<(u64, JobId)>,
+}
+
+impl Past {
+    pub(super) fn get(&self, id: &JobId) -> Option<&PastJob> {
+        self.jobs.get(id)
+    }
+
+    pub(super) fn insert(&mut self, now: Now, id: JobId, job: PastJob) {
+        while self.order.len() >= HISTORIES_MAX {
+            self.drop_oldest();
+        }
+        if self.jobs.insert(id, job).is_none() {
+            self.order.push_back((now.us, id));
+        }
+    }
+
+    pub(super) fn expire(&mut self, now: Now, retention_ms: u64) {
+        while self.order.front().is_some_and(|(at_us, _)| at_us + retention_ms * 1_000 < now.us) {
+            self.drop_oldest();
+        }
+    }
+
+    fn drop_oldest(&mut self) {
+        if let Some((_, id)) = self.order.pop_front() {
+            self.jobs.remove(&id);
+        }
+    }
+}
+
+/// What can happen to a job, as `events` names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Happened {
+    Accepted,
+    Started,
+    Requeued,
+    Ended(Outcome),
+}
+
+impl Happened {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Happened::Accepted => "accepted",
+            Happened::Started => "started",
+            Happened::Requeued => "requeued",
+            Happened::Ended(_) => "ended",
+        }
+    }
+}
+
+/// One thing that happened to one job.
+#[derive(Clone, Debug)]
+pub(super) struct Kept {
+    pub(super) number: u64,
+    pub(super) wall_ms: u64,
+    pub(super) id: JobId,
+    pub(super) queue: QueueName,
+    pub(super) owner: Arc<Owner>,
+    pub(super) attempt: u32,
+    pub(super) what: Happened,
+    pub(super) why: &'static str,
+}
+
+/// The last things that happened, numbered from 1 without gaps.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Events {
+    kept: VecDeque<Kept>,
+    last: u64,
+}
+
+impl Events {
+    pub(super) fn push(&mut self, now: Now, job: &Job, what: Happened, why: &'static str) {
+        if self.kept.len() >= EVENTS_MAX {
+            self.kept.pop_front();
+        }
+        self.last += 1;
+        self.kept.push_back(Kept {
+            number: self.last,
+            wall_ms: now.wall_ms,
+            id: job.id,
+            queue: job.queue.clone(),
+            owner: job.asker.owner.clone(),
+            attempt: job.attempts,
+            what,
+            why,
+        });
+    }
+
+    pub(super) fn last(&self) -> u64 {
+        self.last
+    }
+
+    /// What came after number `since`, oldest first.
+    pub(super) fn after(&self, since: u64) -> impl Iterator<Item = &Kept> {
+        let first = self.last + 1 - self.kept.len() as u64;
+        let skip = (since + 1).saturating_sub(first) as usize;
+        self.kept.iter().skip(skip)
+    }
+}
+
+/// Distinct ids, for counting again.
+pub(super) fn distinct(ids: impl Iterator<Item = JobId>) -> usize {
+    ids.collect::<BTreeSet<_>>().len()
+}
