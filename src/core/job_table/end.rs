@@ -79,6 +79,10 @@ impl JobTable {
         if close.outcome != Outcome::Quarantined {
             (job.body, job.headers) = Default::default();
         }
+        // Only the worker whose answer ended the job may say it again; anybody else's word is stale from now on.
+        if !matches!(close.outcome, Outcome::Done | Outcome::Failed) {
+            (job.token, job.holder) = (0, None);
+        }
         job.state = State::Ended { verdict: verdict.clone(), keep_us: now.after_ms(job.rules.result_ttl_ms) };
         let (durable, id, asker) = (job.durable, job.id, job.asker.clone());
         let (reply, sequence, queue) = (job.reply, job.sequence, job.queue.clone());

@@ -231,7 +231,6 @@ impl JobTable {
         if counted {
             if alone || job.suspect {
                 job.losses += 1;
-                job.suspect = false;
             } else {
                 job.suspect = true;
             }

@@ -1,0 +1,290 @@
+//! A broker without sockets, and peers that are a number each.
+
+use bytes::Bytes;
+use forebay::core::broker::{Broker, BrokerConfig};
+use forebay::core::job_table::{JobTable, TableConfig};
+use forebay::core::jobs::SessionId;
+use forebay::core::session::{Input, Output};
+use forebay::model::{
+    Body, Headers, JobId, JobOptions, Lease, Now, Outcome, QueueName, ReplyMode, Status, Stop, Submission,
+    Verdict,
+};
+use forebay::wire::command::{Fault, FromBroker, Grant, Hello, PeerKind, Retry, Secret, ToBroker};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+/// The wall clock when a rig starts: the middle of 2026.
+pub(crate) const WALL_MS: u64 = 1_780_000_000_000;
+
+pub(crate) struct Rig {
+    pub(crate) broker: Broker<JobTable>,
+    pub(crate) now: Now,
+    sessions: u64,
+    numbers: BTreeMap<u64, u64>,
+    inbox: BTreeMap<u64, VecDeque<FromBroker>>,
+    done: BTreeMap<u64, Vec<u64>>,
+    dropped: Vec<Lease>,
+    ids: u64,
+}
+
+/// A worker that allows one job after the other.
+#[derive(Clone, Copy)]
+pub(crate) struct Worker {
+    pub(crate) session: u64,
+    pub(crate) allowed: u64,
+}
+
+impl Rig {
+    pub(crate) fn new() -> Self {
+        Self::with(TableConfig { broker: [1; 16], ..TableConfig::default() })
+    }
+
+    pub(crate) fn with(config: TableConfig) -> Self {
+        Rig {
+            broker: Broker::new(BrokerConfig::default(), JobTable::new(config)),
+            now: Now { us: 1_000_000, wall_ms: WALL_MS },
+            sessions: 0,
+            numbers: BTreeMap::new(),
+            inbox: BTreeMap::new(),
+            done: BTreeMap::new(),
+            dropped: Vec::new(),
+            ids: 0,
+        }
+    }
+
+    pub(crate) fn open(&mut self, kind: PeerKind, name: &str) -> u64 {
+        self.open_as(kind, name, "uid:1")
+    }
+
+    pub(crate) fn open_as(&mut self, kind: PeerKind, name: &str, identity: &str) -> u64 {
+        self.sessions += 1;
+        let hello = Hello {
+            min: 1,
+            max: 1,
+            kind,
+            session: Secret([self.sessions as u8; 16]),
+            received: 0,
+            name: name.into(),
+            host: "host".into(),
+            pid: self.sessions as u32,
+            version: "0".into(),
+            features: vec![],
+        };
+        self.input(Input::Opened {
+            session: SessionId(self.sessions),
+            hello: Box::new(hello),
+            identity: identity.into(),
+        });
+        self.sessions
+    }
+
+    /// A client that takes any number of results.
+    pub(crate) fn client(&mut self) -> u64 {
+        let client = self.open(PeerKind::Client, "");
+        self.send(client, ToBroker::ResultCredit(u64::MAX));
+        client
+    }
+
+    /// A worker of queue "q" that takes `slots` jobs at once.
+    pub(crate) fn worker(&mut self, slots: u64) -> Worker {
+        self.worker_of("q", slots)
+    }
+
+    pub(crate) fn worker_of(&mut self, queue: &str, slots: u64) -> Worker {
+        let session = self.open(PeerKind::Worker, "");
+        self.send(session, ToBroker::Register { queue: queue.into(), slots: 0, weight: 1 });
+        self.send(session, ToBroker::Demand { jobs: slots, bytes: 0 });
+        Worker { session, allowed: slots }
+    }
+
+    pub(crate) fn input(&mut self, input: Input) {
+        self.broker.handle(self.now, input);
+        self.drain();
+    }
+
+    pub(crate) fn drop_connection(&mut self, session: u64) {
+        self.input(Input::Dropped { session: SessionId(session) });
+    }
+
+    pub(crate) fn come_back(&mut self, session: u64) {
+        self.input(Input::Returned { session: SessionId(session) });
+    }
+
+    pub(crate) fn close(&mut self, session: u64, on_purpose: bool) {
+        self.input(Input::Closed { session: SessionId(session), on_purpose });
+    }
+
+    /// Leases the broker says the worker has lost.
+    pub(crate) fn beat(&mut self, session: u64, held: &[Lease]) -> Vec<Lease> {
+        self.input(Input::Beat { session: SessionId(session), held: held.to_vec() });
+        std::mem::take(&mut self.dropped)
+    }
+
+    pub(crate) fn send(&mut self, session: u64, command: ToBroker) -> u64 {
+        let number = self.numbers.entry(session).or_insert(0);
+        *number += 1;
+        let number = *number;
+        self.input(Input::Command { session: SessionId(session), number, command });
+        number
+    }
+
+    /// Whether the command with this number was answered in full.
+    pub(crate) fn is_done(&self, session: u64, number: u64) -> bool {
+        self.done.get(&session).is_some_and(|done| done.contains(&number))
+    }
+
+    fn drain(&mut self) {
+        while let Some(output) = self.broker.poll() {
+            match output {
+                Output::Send { session, command } => {
+                    self.inbox.entry(session.0).or_default().push_back(command)
+                }
+                Output::Done { session, number } => {
+                    let done = self.done.entry(session.0).or_default();
+                    assert!(!done.contains(&number), "command {number} was answered twice");
+                    done.push(number);
+                }
+                Output::BeatReply { dropped, .. } => self.dropped = dropped,
+                Output::Close { why, .. } => panic!("nobody is to be closed here: {why}"),
+            }
+        }
+        if let Err(violation) = self.broker.jobs().check(self.now) {
+            panic!("{}", violation.0);
+        }
+    }
+
+    /// Lets time pass, waking the broker whenever it asks to be.
+    pub(crate) fn pass_ms(&mut self, ms: u64) {
+        let end_us = self.now.us + ms * 1_000;
+        loop {
+            let next_us = self.broker.next_timeout().map_or(end_us, |us| us.max(self.now.us + 1).min(end_us));
+            self.now.wall_ms += (next_us - self.now.us) / 1_000;
+            self.now.us = next_us;
+            self.broker.tick(self.now);
+            self.drain();
+            if next_us >= end_us {
+                return;
+            }
+        }
+    }
+
+    /// Time passes and the broker is not woken: it was stopped.
+    pub(crate) fn stop_broker_ms(&mut self, ms: u64) {
+        self.now.us += ms * 1_000;
+        self.now.wall_ms += ms;
+        self.broker.tick(self.now);
+        self.drain();
+    }
+
+    pub(crate) fn new_id(&mut self) -> JobId {
+        self.ids += 1;
+        let mut random = [0; 10];
+        random[2..].copy_from_slice(&self.ids.to_be_bytes());
+        JobId::new(self.now.wall_ms, random)
+    }
+
+    pub(crate) fn job(&mut self, options: JobOptions) -> Submission {
+        Submission {
+            id: self.new_id(),
+            queue: QueueName::new("q").unwrap(),
+            body: Body::one(Bytes::from_static(b"payload")),
+            headers: Headers::default(),
+            options,
+            resent: false,
+            reply: ReplyMode::Push,
+            content: None,
+            wants_progress: false,
+            wants_partial: false,
+        }
+    }
+
+    pub(crate) fn submit(&mut self, client: u64, options: JobOptions) -> JobId {
+        let job = self.job(options);
+        let id = job.id;
+        self.submit_job(client, job).expect("the job is accepted");
+        id
+    }
+
+    /// Ok when accepted, else the refusal.
+    pub(crate) fn submit_job(&mut self, client: u64, job: Submission) -> Result<(), Status> {
+        let id = job.id;
+        let number = self.send(client, ToBroker::Submit(Box::new(job)));
+        let refused = self.take(client, |command| match command {
+            FromBroker::Refused { id: refused, failure } if *refused == id => Some(failure.status),
+            _ => None,
+        });
+        assert!(self.is_done(client, number));
+        refused.map_or(Ok(()), Err)
+    }
+
+    /// Takes the first message `pick` wants out of what the session has received.
+    pub(crate) fn take<T>(&mut self, session: u64, pick: impl Fn(&FromBroker) -> Option<T>) -> Option<T> {
+        let inbox = self.inbox.entry(session).or_default();
+        let at = inbox.iter().position(|command| pick(command).is_some())?;
+        inbox.remove(at).as_ref().and_then(pick)
+    }
+
+    pub(crate) fn grant(&mut self, worker: Worker) -> Option<Grant> {
+        self.take(worker.session, |command| match command {
+            FromBroker::Grant(grant) => Some((**grant).clone()),
+            _ => None,
+        })
+    }
+
+    pub(crate) fn revoked(&mut self, worker: Worker) -> Option<(Lease, Stop)> {
+        self.take(worker.session, |command| match command {
+            FromBroker::Revoke { lease, why } => Some((*lease, *why)),
+            _ => None,
+        })
+    }
+
+    pub(crate) fn stale(&mut self, worker: Worker) -> Option<Lease> {
+        self.take(worker.session, |command| match command {
+            FromBroker::Stale(lease) => Some(*lease),
+            _ => None,
+        })
+    }
+
+    /// The worker's next job, begun.
+    pub(crate) fn start(&mut self, worker: Worker) -> Grant {
+        let grant = self.grant(worker).expect("a job was granted");
+        self.send(worker.session, ToBroker::Start(grant.lease));
+        grant
+    }
+
+    pub(crate) fn complete(&mut self, worker: &mut Worker, lease: Lease) {
+        self.send(
+            worker.session,
+            ToBroker::Done {
+                lease,
+                body: Body::one(Bytes::from_static(b"result")),
+                headers: Headers::default(),
+                meta: Default::default(),
+            },
+        );
+        self.allow_one(worker);
+    }
+
+    pub(crate) fn fail(&mut self, worker: &mut Worker, lease: Lease, retry: Retry) {
+        let fault = Fault { retry, code: "bad".into(), message: "it went wrong".into(), ..Fault::default() };
+        self.send(worker.session, ToBroker::Failed { lease, fault });
+        self.allow_one(worker);
+    }
+
+    /// The slot of a job that ended some other way is free again.
+    pub(crate) fn allow_one(&mut self, worker: &mut Worker) {
+        worker.allowed += 1;
+        self.send(worker.session, ToBroker::Demand { jobs: worker.allowed, bytes: 0 });
+    }
+
+    pub(crate) fn result(&mut self, client: u64, id: JobId) -> Option<Arc<Verdict>> {
+        self.take(client, |command| match command {
+            FromBroker::Result { id: ended, verdict } if *ended == id => Some(verdict.clone()),
+            _ => None,
+        })
+    }
+
+    pub(crate) fn outcome(&mut self, client: u64, id: JobId) -> Option<Outcome> {
+        self.result(client, id).map(|verdict| verdict.outcome)
+    }
+}
