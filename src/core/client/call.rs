@@ -1,0 +1,257 @@
+//! What the application asks of a client: submissions, waits, questions, commands.
+
+use crate::core::client::delivery::{News, Want};
+use crate::core::client::table::{Entry, Over, Stage};
+use crate::core::client::{Cancel, ClientCore, ClientEvent, FORGET_DELAY_MS, Flush, Order, Ticket};
+use crate::model::{Failure, JobId, Now, Outcome, Status};
+use crate::wire::command::{GetMode, ToBroker};
+
+impl ClientCore {
+    /// Takes a job. It is said as soon as the broker's credit allows.
+    pub fn submit(&mut self, now: Now, order: Order) {
+        let id = order.submission.id;
+        if let Some(failure) = self.refusal.clone() {
+            self.give_back(order.charge);
+            return self.refuse_order(&order, failure);
+        }
+        if let Some(key) = self.table.key(id) {
+            if !matches!(self.table.get(key).map(|entry| &entry.stage), Some(Stage::Over(_))) {
+                self.give_back(order.charge);
+                return self.join(key, order);
+            }
+            // It ended and nobody asked; the broker will say so again.
+            self.drop_kept(key);
+        }
+        self.counters.submitted += 1;
+        self.unconfirmed += 1;
+        self.orders += 1;
+        let entry = Entry {
+            id,
+            tag: order.tag,
+            want: order.want,
+            stage: Stage::Queued { again: false },
+            submission: Some(order.submission),
+            is_confirmed: false,
+            is_expected: false,
+            charge: Some(order.charge),
+            is_volatile: order.is_volatile,
+            submitted_us: now.us,
+            order: self.orders,
+            confirm: order.confirm,
+            waits: order.wait.into_iter().collect(),
+        };
+        let key = self.table.insert(entry);
+        self.queue.push_back((key, id));
+        if !self.is_up {
+            self.look_soon(now);
+        }
+    }
+
+    /// The application submits an id again that is under way: it becomes part of what is already known.
+    fn join(&mut self, key: u32, order: Order) {
+        let Some(entry) = self.table.get_mut(key) else { return };
+        entry.waits.extend(order.wait);
+        entry.want = entry.want | order.want;
+        if entry.submission.is_none() {
+            entry.is_expected = true;
+            let id = entry.id;
+            self.commands.push_back(ToBroker::Get { id, mode: GetMode::Watch });
+        }
+        let Some((ticket, index)) = order.confirm else { return };
+        let Some(entry) = self.table.get_mut(key) else { return };
+        if entry.is_confirmed {
+            self.events.push_back(ClientEvent::Confirmed { ticket, index, result: Ok(()) });
+        } else if entry.confirm.is_none() {
+            entry.confirm = Some((ticket, index));
+        } else {
+            let failure = Failure::new(
+                Status::State,
+                format!("another call of this client is just submitting the job {}", entry.id),
+            );
+            self.events.push_back(ClientEvent::Confirmed { ticket, index, result: Err(failure) });
+        }
+    }
+
+    fn refuse_order(&mut self, order: &Order, failure: Failure) {
+        if let Some((ticket, index)) = order.confirm {
+            self.events.push_back(ClientEvent::Confirmed { ticket, index, result: Err(failure.clone()) });
+        }
+        if let Some(ticket) = order.wait {
+            let result = Err(failure.clone());
+            self.events.push_back(ClientEvent::Ended { ticket, id: order.submission.id, result });
+        }
+        if order.want.0 & (Want::REFUSED | Want::RESULT).0 != 0 {
+            self.deliver(order.submission.id, order.tag, News::Refused(failure));
+        }
+    }
+
+    /// Tells `ticket` when the job has ended, at once if it is known to have.
+    pub fn wait(&mut self, now: Now, ticket: Ticket, id: JobId) {
+        if let Some(failure) = self.refusal.clone() {
+            return self.events.push_back(ClientEvent::Ended { ticket, id, result: Err(failure) });
+        }
+        let Some(key) = self.table.key(id) else {
+            self.watch(now, ticket, id);
+            return;
+        };
+        let Some(entry) = self.table.get_mut(key) else { return };
+        if let Stage::Over(over) = &entry.stage {
+            let over = over.clone();
+            self.drop_kept(key);
+            return self.tell_end(now, ticket, id, over);
+        }
+        if entry.want.contains(Want::RESULT) {
+            let failure = Failure::new(
+                Status::State,
+                format!("the job {id} wants its result, so it comes by next only"),
+            );
+            return self.events.push_back(ClientEvent::Ended { ticket, id, result: Err(failure) });
+        }
+        entry.waits.push(ticket);
+        let is_held = matches!(entry.stage, Stage::Held);
+        if is_held && entry.submission.is_none() && !entry.is_expected {
+            // Its result is pushed, but perhaps to a session of before the broker's restart.
+            entry.is_expected = true;
+            self.commands.push_back(ToBroker::Get { id, mode: GetMode::Watch });
+        }
+    }
+
+    fn watch(&mut self, now: Now, ticket: Ticket, id: JobId) {
+        self.table.insert(Entry {
+            id,
+            tag: 0,
+            want: Want::NONE,
+            stage: Stage::Held,
+            submission: None,
+            is_confirmed: true,
+            is_expected: true,
+            charge: None,
+            is_volatile: false,
+            submitted_us: now.us,
+            order: 0,
+            confirm: None,
+            waits: vec![ticket],
+        });
+        self.commands.push_back(ToBroker::Get { id, mode: GetMode::Watch });
+    }
+
+    /// Asks how a job stands.
+    pub fn peek(&mut self, ticket: Ticket, id: JobId) {
+        if let Some(failure) = self.refusal.clone() {
+            return self.answer(ticket, Err(failure));
+        }
+        let known = self.table.key(id).and_then(|key| self.table.get(key));
+        match known.map(|entry| &entry.stage) {
+            Some(Stage::Over(Over::Ended(verdict))) => {
+                let news = News::Ended(verdict.clone());
+                self.answer(ticket, Ok(news));
+            }
+            Some(Stage::Over(Over::Refused(failure))) => {
+                let failure = failure.clone();
+                self.answer(ticket, Err(failure));
+            }
+            Some(Stage::Queued { again: false }) => {
+                self.answer(ticket, Ok(News::State { state: Outcome::Waiting, attempt: 0, fraction: 0.0 }));
+            }
+            _ => {
+                let tickets = self.peeks.entry(id).or_default();
+                tickets.push(ticket);
+                if tickets.len() == 1 {
+                    self.commands.push_back(ToBroker::Get { id, mode: GetMode::Peek });
+                }
+            }
+        }
+    }
+
+    /// Cancels a job; `ticket` hears whether it is cancelled for ever.
+    pub fn cancel(&mut self, now: Now, ticket: Ticket, id: JobId, reason: &str) {
+        if let Some(failure) = self.refusal.clone() {
+            return self.answer(ticket, Err(failure));
+        }
+        let known = self.table.key(id).and_then(|key| Some((key, self.table.get(key)?)));
+        if let Some((key, entry)) = known {
+            if matches!(entry.stage, Stage::Queued { again: false }) {
+                // No broker has heard of it.
+                self.confirm(key, Ok(()));
+                let verdict = super::session::local_verdict(Outcome::Cancelled, "cancelled", reason);
+                self.end(now, key, verdict);
+                return self.answer(ticket, Ok(News::Accepted));
+            }
+        }
+        let cancel = self
+            .cancels
+            .entry(id)
+            .or_insert_with(|| Cancel { reason: reason.to_owned(), tickets: Vec::new() });
+        cancel.tickets.push(ticket);
+        if cancel.tickets.len() == 1 {
+            self.commands.push_back(ToBroker::Cancel { id, reason: reason.to_owned() });
+        }
+    }
+
+    /// Sends an operator's command.
+    pub fn admin(&mut self, ticket: Ticket, command: &str, arguments: &[(String, String)]) {
+        if let Some(failure) = self.refusal.clone() {
+            return self.answer(ticket, Err(failure));
+        }
+        self.admins.insert(ticket, (command.to_owned(), arguments.to_vec()));
+        self.commands.push_back(ToBroker::Admin {
+            tag: ticket,
+            command: command.to_owned(),
+            arguments: arguments.to_vec(),
+        });
+    }
+
+    /// Tells `ticket` when every job submitted so far is confirmed; fails with the first refusal since the last
+    /// time.
+    pub fn flush(&mut self, ticket: Ticket) {
+        if let Some(failure) = self.refusal.clone() {
+            return self.answer(ticket, Err(failure));
+        }
+        if self.unconfirmed == 0 {
+            let result = self.refused_since_flush.take().map_or(Ok(News::Accepted), Err);
+            return self.answer(ticket, result);
+        }
+        self.flushes.push(Flush { ticket, before: self.orders + 1, left: self.unconfirmed });
+    }
+
+    /// The application has what was delivered or waited for, and needs it no more: the broker may forget it.
+    pub fn ack(&mut self, now: Now, id: JobId) {
+        if let Some(key) = self.table.key(id) {
+            if matches!(self.table.get(key).map(|entry| &entry.stage), Some(Stage::Over(_))) {
+                self.drop_kept(key);
+            }
+        }
+        if self.forgets.is_empty() {
+            self.forget_due_us = now.after_ms(FORGET_DELAY_MS);
+        }
+        self.forgets.push(id);
+    }
+
+    /// The application took a delivered result of `len` bytes.
+    pub fn taken(&mut self, now: Now, id: JobId, len: u64) {
+        self.untaken_jobs = self.untaken_jobs.saturating_sub(1);
+        self.untaken_bytes = self.untaken_bytes.saturating_sub(len);
+        if self.config.is_ack_auto {
+            self.ack(now, id);
+        }
+    }
+
+    /// Nobody waits under `ticket` any more. `id`: the job it waited for or asked about.
+    pub fn abandon(&mut self, ticket: Ticket, id: Option<JobId>) {
+        self.admins.remove(&ticket);
+        self.flushes.retain(|flush| flush.ticket != ticket);
+        let Some(id) = id else { return };
+        if let Some(tickets) = self.peeks.get_mut(&id) {
+            tickets.retain(|one| *one != ticket);
+        }
+        if let Some(cancel) = self.cancels.get_mut(&id) {
+            cancel.tickets.retain(|one| *one != ticket);
+        }
+        let Some(key) = self.table.key(id) else { return };
+        let Some(entry) = self.table.get_mut(key) else { return };
+        entry.waits.retain(|one| *one != ticket);
+        if entry.confirm.is_some_and(|(one, _)| one == ticket) {
+            entry.confirm = None;
+        }
+    }
+}
