@@ -178,13 +178,15 @@ impl ClientCore {
                 return self.answer(ticket, Ok(News::Accepted));
             }
         }
-        let cancel = self
-            .cancels
-            .entry(id)
-            .or_insert_with(|| Cancel { reason: reason.to_owned(), tickets: Vec::new() });
+        let own = known.is_some_and(|(_, entry)| entry.order > 0);
+        let cancel = self.cancels.entry(id).or_insert_with(|| Cancel {
+            reason: reason.to_owned(),
+            own,
+            tickets: Vec::new(),
+        });
         cancel.tickets.push(ticket);
         if cancel.tickets.len() == 1 {
-            self.commands.push_back(ToBroker::Cancel { id, reason: reason.to_owned() });
+            self.commands.push_back(ToBroker::Cancel { id, reason: reason.to_owned(), own });
         }
     }
 

@@ -166,6 +166,8 @@ enum Unacked {
 #[derive(Debug)]
 struct Cancel {
     reason: String,
+    /// The job was submitted here.
+    own: bool,
     tickets: Vec<Ticket>,
 }
 

@@ -81,7 +81,11 @@ impl ClientCore {
         self.retries.clear();
         self.queue = queue.into_iter().map(|(_, key, id)| (key, id)).collect();
         for (id, cancel) in &self.cancels {
-            self.commands.push_back(ToBroker::Cancel { id: *id, reason: cancel.reason.clone() });
+            self.commands.push_back(ToBroker::Cancel {
+                id: *id,
+                reason: cancel.reason.clone(),
+                own: cancel.own,
+            });
         }
         for id in self.peeks.keys() {
             self.commands.push_back(ToBroker::Get { id: *id, mode: GetMode::Peek });

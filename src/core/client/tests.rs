@@ -312,7 +312,7 @@ fn cancelling_is_repeated_until_answered() {
     play.up(true, false);
     play.core.cancel(play.now, 5, id(1), "why");
     play.core.cancel(play.now, 6, id(1), "why");
-    let cancel = ToBroker::Cancel { id: id(1), reason: "why".into() };
+    let cancel = ToBroker::Cancel { id: id(1), reason: "why".into(), own: false };
     assert!(play.commands().contains(&cancel));
     play.up(true, false);
     assert!(play.commands().contains(&cancel));
