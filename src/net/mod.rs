@@ -1,6 +1,39 @@
 //! Sockets, addresses and wake-ups: the only layer that knows ZeroMQ.
 //!
+//! A broker has a [`Router`], a client or worker a [`Dealer`] for each connection. Both are used by one thread, never
+//! wait and never drop silently: take until empty, work, then sleep in [`Poller::wait`], from which a [`Waker`] in
+//! another thread's hands ends the sleep.
+//!
 //! Invariant: nothing above this folder names the `zmq` crate, and this folder names no other layer.
+
+mod context;
+mod curve;
+mod dealer;
+mod endpoint;
+mod error;
+mod frames;
+mod listen;
+mod monitor;
+mod poll;
+mod router;
+mod socket;
+#[cfg(test)]
+mod tests;
+mod thread;
+mod wake;
+mod zap;
+
+pub use context::{close_in_child, generation};
+pub use curve::{Allowed, ClientCurve, KeyList, KeyPair, PublicKey, SecretKey, ServerCurve};
+pub use dealer::{Dealer, DealerOptions, Failure, FromBroker};
+pub use endpoint::{Endpoint, INPROC_NAME_LEN_MAX, IPC_PATH_LEN_MAX, Side, runtime_folder};
+pub use error::{Error, ErrorKind, Result};
+pub use frames::Frames;
+pub use poll::{PollFds, Poller, Source};
+pub use router::{FromPeer, Identity, PeerId, Router, RouterOptions, Sent};
+pub use socket::FRAME_LEN_MAX;
+pub use thread::spawn_quiet;
+pub use wake::{LevelEvent, Waker};
 
 /// What the linked libzmq is and can do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

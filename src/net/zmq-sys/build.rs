@@ -39,8 +39,12 @@ const DEFINES_APPLE: &[&str] =
 
 const DEFINES_BSD: &[&str] = &["HAVE_ACCEPT4", "ZMQ_HAVE_SOCK_CLOEXEC", "ZMQ_HAVE_TCP_KEEPIDLE"];
 
+/// Calls libzmq makes through src/watch.c.
+const WATCHED: &[&str] = &["accept", "accept4", "connect", "getsockopt", "socket"];
+
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=src/watch.c");
     let target_os = env::var("CARGO_CFG_TARGET_OS").unwrap_or_default();
     let system = match target_os.as_str() {
         "linux" | "android" => DEFINES_LINUX,
@@ -68,6 +72,9 @@ fn main() {
         flags.push_str(" -D");
         flags.push_str(define);
     }
+    for call in WATCHED {
+        flags.push_str(&format!(" -D{call}=forebay_zmq_{call}"));
+    }
     // SAFETY: a build script has one thread here.
     unsafe { env::set_var("CXXFLAGS", flags) };
 
@@ -75,6 +82,8 @@ fn main() {
         .enable_draft(true)
         .with_libsodium(Some(zeromq_src::LibLocation::new(sodium_lib, sodium_include)))
         .build();
+    // After libzmq, which calls into it.
+    cc::Build::new().file("src/watch.c").std("c11").warnings(true).compile("forebay_watch");
     // Read by forebay's build script: the proof that this crate is the one that was linked.
     println!("cargo::metadata=FOREBAY_CURVE=1");
 }

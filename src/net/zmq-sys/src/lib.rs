@@ -158,3 +158,18 @@ unsafe extern "C" {
     pub fn zmq_curve_keypair(z85_public: *mut c_char, z85_secret: *mut c_char) -> c_int;
     pub fn zmq_curve_public(z85_public: *mut c_char, z85_secret: *const c_char) -> c_int;
 }
+
+// Ours, not libzmq's: see src/watch.c.
+unsafe extern "C" {
+    /// Has `fd` closed in every forked child. Any thread; nothing has to be undone when it is closed here.
+    pub safe fn forebay_zmq_close_in_child(fd: c_int);
+    /// Takes that back for the number `fd`. Any thread.
+    pub safe fn forebay_zmq_keep_in_child(fd: c_int);
+    /// Closes what libzmq and the call above have open.
+    ///
+    /// # Safety
+    /// Only in a forked child, before anything there uses a socket of this library.
+    pub fn forebay_zmq_close_inherited();
+    /// Why the last connect on a descriptor of this number failed: an `errno`, 0 if it did not. Asking clears it.
+    pub safe fn forebay_zmq_connect_error(fd: c_int) -> c_int;
+}

@@ -1,0 +1,124 @@
+//! Waiting for sockets and wakers at once.
+//!
+//! Invariant: a wait never sleeps over something that is already there. ZeroMQ's descriptors tell of changes only,
+//! so each source is asked once before sleeping, unless it was read until empty and not touched since.
+
+use super::error::{Error, Result};
+use std::os::fd::RawFd;
+use std::time::Duration;
+
+/// Something [`Poller::wait`] can wait for: [`super::Router`], [`super::Dealer`], [`super::Waker`].
+pub trait Source {
+    /// Whether there is something to take now, of which the descriptors may be silent.
+    #[doc(hidden)]
+    fn has_unread(&self) -> Result<bool>;
+
+    /// Adds the descriptors that tell of changes.
+    #[doc(hidden)]
+    fn add_fds(&self, fds: &mut PollFds) -> Result<()>;
+
+    /// The longest sleep this source bears, if it has something to do on its own.
+    #[doc(hidden)]
+    fn sleep_max(&self) -> Option<Duration> {
+        None
+    }
+}
+
+/// The descriptors of one wait.
+#[derive(Debug, Default)]
+pub struct PollFds(Vec<libc::pollfd>);
+
+impl PollFds {
+    pub(crate) fn add(&mut self, fd: RawFd) {
+        self.0.push(libc::pollfd { fd, events: libc::POLLIN, revents: 0 });
+    }
+}
+
+impl std::fmt::Debug for Poller {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Poller")
+    }
+}
+
+/// Waits for several sources. Reuses its memory: keep one per loop.
+#[derive(Default)]
+pub struct Poller {
+    fds: PollFds,
+}
+
+impl Poller {
+    /// A poller that waits for nothing yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sleeps until a source has something, `timeout` is over (`None`: never), or a signal comes. Returns whether
+    /// something may be there; false after a timeout.
+    ///
+    /// The loop around it: take from each source until it is empty, do the work, then wait. A true answer is a
+    /// hint, not a promise: a source may turn out empty.
+    pub fn wait(&mut self, sources: &[&dyn Source], timeout: Option<Duration>) -> Result<bool> {
+        self.fds.0.clear();
+        let mut timeout = timeout;
+        for source in sources {
+            if source.has_unread()? {
+                return Ok(true);
+            }
+            source.add_fds(&mut self.fds)?;
+            if let Some(limit) = source.sleep_max() {
+                timeout = Some(timeout.map_or(limit, |timeout| timeout.min(limit)));
+            }
+        }
+        self.sleep(timeout)
+    }
+
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    fn sleep(&mut self, timeout: Option<Duration>) -> Result<bool> {
+        let limit = timeout.map(|timeout| libc::timespec {
+            tv_sec: libc::time_t::try_from(timeout.as_secs()).unwrap_or(libc::time_t::MAX),
+            tv_nsec: timeout.subsec_nanos().into(),
+        });
+        let limit = limit.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+        // SAFETY: the items are ours for the call, the limit is null or valid, a null mask changes no mask.
+        let ready = unsafe {
+            libc::ppoll(self.fds.0.as_mut_ptr(), self.fds.0.len() as libc::nfds_t, limit, std::ptr::null())
+        };
+        self.judge(ready)
+    }
+
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    fn sleep(&mut self, timeout: Option<Duration>) -> Result<bool> {
+        // Rounded up: a timer that is not yet due would only make the loop turn once more.
+        let limit = timeout
+            .map_or(-1, |timeout| i32::try_from(timeout.as_nanos().div_ceil(1_000_000)).unwrap_or(i32::MAX));
+        // SAFETY: the items are ours for the call.
+        let ready = unsafe { libc::poll(self.fds.0.as_mut_ptr(), self.fds.0.len() as libc::nfds_t, limit) };
+        self.judge(ready)
+    }
+
+    fn judge(&self, ready: i32) -> Result<bool> {
+        match ready {
+            0 => Ok(false),
+            ready if ready > 0 => Ok(true),
+            _ if super::error::last_errno() == libc::EINTR => Ok(true),
+            _ => Err(Error::last("wait for sockets")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Instant;
+
+    #[test]
+    fn a_timeout_is_kept_to_fractions_of_a_millisecond() {
+        let mut poller = Poller::new();
+        let began = Instant::now();
+        for _ in 0..10 {
+            assert!(!poller.wait(&[], Some(Duration::from_micros(200))).unwrap());
+        }
+        let took = began.elapsed();
+        assert!(took >= Duration::from_millis(2), "{took:?}");
+    }
+}
