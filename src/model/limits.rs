@@ -12,6 +12,10 @@ pub const AGING_MS: u64 = 1_000;
 
 /// Bytes of a part that travels inside its command; larger ones are frames.
 pub const INLINE_LEN_MAX: usize = 4_096;
+/// Bytes of all parts of one body that travel inside its command; further ones are frames.
+pub const BODY_INLINE_LEN_MAX: usize = 64 << 10;
+/// Frames one command takes of a packet; further parts are transfers.
+pub const COMMAND_FRAMES_MAX: usize = 2_048;
 /// Bytes of a part that travels as one frame; larger ones are transfers.
 pub const FRAME_LEN_MAX: usize = 1 << 20;
 /// Bytes of one chunk of a transfer.
@@ -35,6 +39,14 @@ pub const PAYLOAD_LEN_MAX: usize = 64 << 20;
 pub const BODY_FRAMES_MAX: usize = 1_024;
 /// Bytes of a job's headers with their names.
 pub const HEADERS_LEN_MAX: usize = 64 << 10;
+/// Headers of a job.
+pub const HEADERS_MAX: usize = 1_024;
+/// Arguments of an operator's command.
+pub const ARGUMENTS_MAX: usize = 64;
+/// Features a peer or a broker may name; further ones are dropped.
+pub const FEATURES_MAX: usize = 64;
+/// Bytes of a peer's name, host or version; the rest is cut.
+pub const NAME_LEN_MAX: usize = 255;
 /// Bytes of a code, message or note kept from a peer; the rest is cut.
 pub const TEXT_LEN_MAX: usize = 4_096;
 /// Bytes of a failure's detail kept from a worker; the rest is cut.
@@ -61,6 +73,18 @@ pub const LEASE_MS: u64 = 30_000;
 pub const BEAT_MS: u64 = 5_000;
 /// How long leases wait for a dropped connection's session to come back.
 pub const REATTACH_MS: u64 = 500;
+/// What a session's peer has not acknowledged and what waits to be sent to it, in commands; over it the session ends.
+pub const SESSION_QUEUE_COMMANDS_MAX: usize = 200_000;
+/// Connections a broker keeps in mind at once, with a session or not.
+pub const CONNECTIONS_MAX: usize = 40_000;
+/// How long a connection without a session is kept in mind.
+pub const CONNECTION_TTL_MS: u64 = 60_000;
+/// The longest an acknowledgement nobody waits for is held back, so that another packet may carry it.
+pub const ACK_DELAY_MS: u64 = 20;
+/// So many commands are acknowledged at once all the same.
+pub const ACK_COMMANDS: u64 = 64;
+/// The shortest time between two HELLOs of one connection.
+pub const HELLO_INTERVAL_MS: u64 = 100;
 /// How long a peer waits for WELCOME before it says HELLO again.
 pub const HELLO_RETRY_MS: u64 = 2_000;
 /// A connection is told WHO at most this often.

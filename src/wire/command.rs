@@ -30,6 +30,21 @@ pub enum PeerKind {
     Worker,
 }
 
+impl PeerKind {
+    /// The name HELLO gives it.
+    pub fn name(self) -> &'static str {
+        match self {
+            PeerKind::Client => "client",
+            PeerKind::Worker => "worker",
+        }
+    }
+
+    /// The kind with this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [PeerKind::Client, PeerKind::Worker].into_iter().find(|kind| kind.name() == name)
+    }
+}
+
 /// 128 random bits that name a session; shown only hashed.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Secret(pub [u8; 16]);
@@ -51,6 +66,10 @@ pub struct Hello {
     pub kind: PeerKind,
     /// Names the session.
     pub session: Secret,
+    /// Counts the HELLOs of this session, from 1; 0 when the peer does not count.
+    pub hello: u64,
+    /// The `hello` of the last WELCOME it received; 0 before.
+    pub welcomed: u64,
     /// The number of the broker's last command it executed.
     pub received: u64,
     /// `client.name` or `worker.name`; empty when none.
@@ -72,6 +91,8 @@ pub struct Welcome {
     pub major: u8,
     /// Goes into every packet of this connection.
     pub incarnation: u32,
+    /// The `hello` of the HELLO it answers.
+    pub hello: u64,
     /// The session is new to this broker.
     pub fresh: bool,
     /// The number of the peer's last command the broker executed.
@@ -127,6 +148,8 @@ pub enum GetMode {
 pub enum ToBroker {
     /// 16
     Submit(Box<Submission>),
+    /// 16, with a value no job can have: to be answered REFUSED with this failure. It used one of the submit credits.
+    BadSubmit { id: JobId, failure: Failure },
     /// 17
     Cancel { id: JobId, reason: String, own: bool },
     /// 18
@@ -159,7 +182,7 @@ pub enum ToBroker {
     Partial { lease: Lease, sequence: u64, body: Body },
     /// 42
     Present(Presented),
-    /// Below 128 and not known to this version.
+    /// A code this version does not know: below 128 it is to be answered UNSUPPORTED; from 128 on links let it pass.
     Unknown(u64),
 }
 
@@ -244,7 +267,7 @@ pub enum FromBroker {
     Stale(Lease),
     /// 127
     Unsupported { number: u64, code: u64 },
-    /// From 128 on, or below and not known to this version.
+    /// A code this version does not know; links let it pass.
     Unknown(u64),
 }
 

@@ -63,6 +63,8 @@ impl Rig {
             max: 1,
             kind,
             session: Secret([self.sessions as u8; 16]),
+            hello: 1,
+            welcomed: 0,
             received: 0,
             name: name.into(),
             host: "host".into(),

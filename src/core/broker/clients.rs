@@ -13,6 +13,13 @@ impl<J: Jobs> Broker<J> {
     pub(super) fn execute_client(&mut self, now: Now, session: SessionId, number: u64, command: ToBroker) {
         match command {
             ToBroker::Submit(job) => self.submit(now, session, number, job),
+            ToBroker::BadSubmit { id, failure } => {
+                if let Some(Side::Client(client)) = self.side(session) {
+                    client.submitted += 1;
+                }
+                self.refuse(session, number, id, failure);
+                self.refill_credit(session);
+            }
             ToBroker::Cancel { id, own, reason } => {
                 let tag = self.call(session, number, What::Cancel(id), || ToBroker::Cancel {
                     id,

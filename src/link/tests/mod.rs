@@ -1,0 +1,6 @@
+//! Tests of the links: lanes alone, and a hub and a peer over a network that loses, repeats and reorders.
+
+mod conversation;
+mod hub;
+mod lane;
+mod world;
