@@ -16,4 +16,6 @@ pub mod net;
 #[doc(hidden)]
 pub mod run;
 #[doc(hidden)]
+pub mod store;
+#[doc(hidden)]
 pub mod wire;

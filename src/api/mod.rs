@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+pub mod broker;
 pub mod log;
 pub mod options;
 pub mod result;
@@ -19,6 +20,7 @@ pub use crate::run::settings::{
     AckMode, BrokerSettings, ClientSettings, Keys, RegisterSettings, WorkerSettings,
 };
 pub use crate::wire::command::Retry;
+pub use broker::Broker;
 pub use options::Options;
 pub use result::JobResult;
 pub use submit::{Kind, Submit, Want};
