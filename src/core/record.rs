@@ -16,8 +16,8 @@ pub enum Record {
     Leased { id: JobId, token: Token },
     /// The worker began it. Appended, never waited for.
     Started { id: JobId, token: Token, attempt: u32 },
-    /// The job waits again; `not_before_ms` from now.
-    Requeued { id: JobId, attempts: u32, losses: u32, releases: u32, suspect: bool, not_before_ms: u64 },
+    /// The job waits again, until this moment of the wall clock.
+    Requeued { id: JobId, attempts: u32, losses: u32, releases: u32, suspect: bool, not_before_wall_ms: u64 },
     /// The job has ended.
     Ended { id: JobId, verdict: Arc<Verdict>, wall_ms: u64 },
     /// Its result need not be kept.

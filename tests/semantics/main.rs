@@ -5,6 +5,7 @@ mod admission;
 mod cancel;
 mod leases;
 mod order;
+mod recovery;
 mod results;
 mod retries;
 mod rig;

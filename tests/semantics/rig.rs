@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use forebay::core::broker::{Broker, BrokerConfig};
 use forebay::core::job_table::{JobTable, TableConfig};
-use forebay::core::jobs::SessionId;
+use forebay::core::jobs::{Io, IoDone, SessionId};
+use forebay::core::record::Record;
 use forebay::core::session::{Input, Output};
 use forebay::model::{
     Body, Headers, JobId, JobOptions, Lease, Now, Outcome, QueueName, ReplyMode, Status, Stop, Submission,
@@ -25,6 +26,8 @@ pub(crate) struct Rig {
     done: BTreeMap<u64, Vec<u64>>,
     dropped: Vec<Lease>,
     ids: u64,
+    /// What a store would hold.
+    pub(crate) records: Vec<Record>,
 }
 
 /// A worker that allows one job after the other.
@@ -49,7 +52,27 @@ impl Rig {
             done: BTreeMap::new(),
             dropped: Vec::new(),
             ids: 0,
+            records: Vec::new(),
         }
+    }
+
+    /// A broker with a store.
+    pub(crate) fn durable() -> Self {
+        Self::with(TableConfig { broker: [1; 16], durable: true, ..TableConfig::default() })
+    }
+
+    /// The broker is killed and starts again on its store; `away_ms` pass between. Every session is gone.
+    pub(crate) fn restart(self, away_ms: u64) -> Self {
+        let config = TableConfig { broker: [1; 16], durable: true, epoch: 2, ..TableConfig::default() };
+        let mut rig = Self::with(config.clone());
+        rig.now.wall_ms = self.now.wall_ms + away_ms;
+        rig.ids = self.ids;
+        let mut table = JobTable::new(config);
+        table.recover(rig.now, self.records.iter().cloned());
+        rig.records = self.records;
+        rig.broker = Broker::new(BrokerConfig::default(), table);
+        rig.drain();
+        rig
     }
 
     pub(crate) fn open(&mut self, kind: PeerKind, name: &str) -> u64 {
@@ -136,6 +159,18 @@ impl Rig {
     }
 
     fn drain(&mut self) {
+        self.take_outputs();
+        while let Some(Io::Append { upto, records }) = self.broker.poll_io() {
+            self.records.extend(records);
+            self.broker.io_done(self.now, IoDone::Synced { upto });
+            self.take_outputs();
+        }
+        if let Err(violation) = self.broker.jobs().check(self.now) {
+            panic!("{}", violation.0);
+        }
+    }
+
+    fn take_outputs(&mut self) {
         while let Some(output) = self.broker.poll() {
             match output {
                 Output::Send { session, command } => {
@@ -149,9 +184,6 @@ impl Rig {
                 Output::BeatReply { dropped, .. } => self.dropped = dropped,
                 Output::Close { why, .. } => panic!("nobody is to be closed here: {why}"),
             }
-        }
-        if let Err(violation) = self.broker.jobs().check(self.now) {
-            panic!("{}", violation.0);
         }
     }
 

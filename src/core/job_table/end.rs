@@ -104,7 +104,7 @@ impl JobTable {
     }
 
     /// The queue has a job less.
-    fn leave_queue(&mut self, name: &QueueName, bytes: u64, outcome: Outcome) {
+    pub(super) fn leave_queue(&mut self, name: &QueueName, bytes: u64, outcome: Outcome) {
         let done = outcome == Outcome::Done;
         self.counters.done += u64::from(done);
         self.counters.not_done += u64::from(!done);

@@ -360,7 +360,7 @@ impl JobTable {
             losses,
             releases,
             suspect,
-            not_before_ms: wait_ms,
+            not_before_wall_ms: now.wall_ms.saturating_add(wait_ms),
         });
         self.note(now, slot, Happened::Requeued, why);
         if wait_ms == 0 {

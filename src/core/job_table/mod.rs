@@ -15,6 +15,7 @@ mod lease;
 mod present;
 mod queue;
 mod ready;
+mod recover;
 mod remember;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
