@@ -8,6 +8,8 @@ pub mod api;
 #[doc(hidden)]
 pub mod core;
 #[doc(hidden)]
+pub mod ffi;
+#[doc(hidden)]
 pub mod link;
 #[doc(hidden)]
 pub mod model;

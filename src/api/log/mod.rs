@@ -213,6 +213,15 @@ pub fn set_output(settings: &LogSettings) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Like [`set_output`], but leaves the output alone where the settings say nothing: for a broker inside a program whose
+/// log is the program's.
+///
+/// # Errors
+/// As for [`set_output`].
+pub fn set_output_if_said(settings: &LogSettings) -> Result<(), Failure> {
+    if *settings == LogSettings::default() { Ok(()) } else { set_output(settings) }
+}
+
 /// The next line, for programs that cannot be called back. The first call begins to collect lines instead of writing
 /// them to stderr; up to 1024 wait, then the oldest are dropped and counted in a line of their own. `take` is shown
 /// the line and says whether it has it; otherwise it stays the next.

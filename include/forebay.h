@@ -1,0 +1,602 @@
+/* forebay: a job broker over ZeroMQ. This is the C interface of its clients, workers and embedded brokers.
+ *
+ * Made from src/ffi by cbindgen; `FOREBAY_BLESS=1 cargo test --test header` writes it anew. SPDX-License-Identifier:
+ * MIT OR Apache-2.0
+ *
+ * How to read it
+ *
+ *   Handles. Every object is opaque, made by _open, _new or _start, and given back by its _free, for which NULL is
+ *   nothing. No function consumes an argument. Objects that came from a handle stay valid memory when the handle is
+ *   gone, and calls on them answer FOREBAY_ERR_CLOSED; the order of freeing does not matter.
+ *
+ *   Statuses. 0 is done; above 0 nothing is wrong and there is nothing to hand over; below 0 the call was not carried
+ *   out. A function that fails writes a new error to `*err`, unless `err` is NULL; the caller frees it. Nothing is
+ *   written to `*err` otherwise.
+ *
+ *   Arguments. Text is UTF-8 and ends with a NUL; other bytes come with a length and are copied, unless a text says
+ *   otherwise. A pointer may be NULL only where its function says so; any other NULL, text that is not UTF-8, and a
+ *   number that means nothing are FOREBAY_ERR_ARGUMENT. Outputs are written only with FOREBAY_OK, unless a text says
+ *   otherwise. Getters answer NULL or 0 for an object of NULL.
+ *
+ *   Threads. Where a text does not say otherwise, a function may be called by any thread, by many at once, on the same
+ *   handle. Library threads block all signals, and no handler of the program is touched.
+ *
+ *   Structures. forebay_id_t, forebay_frame_t and forebay_header_t never change. The others begin with `struct_size` and
+ *   grow only at their ends: set everything to 0, then struct_size.
+ *
+ *   Fork. In a child, handles of the parent answer FOREBAY_ERR_FORKED, _free forgets them, and new ones may be opened.
+ *
+ *   Faults inside the library are contained: the call answers FOREBAY_ERR_PANIC. Only the end of memory, and what
+ *   libzmq itself finds broken, end the process.
+ *
+ * A worker in full is examples-c/hello_worker.c, a client examples-c/hello_client.c. */
+
+#ifndef FOREBAY_H
+#define FOREBAY_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/** Defined by a program that wants other linkage of the functions, such as __declspec(dllimport). */
+#ifndef FOREBAY_API
+#define FOREBAY_API
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+
+/* ---- Version -------------------------------------------------------------------------------------------------
+ *
+ * FOREBAY_VERSION and its parts say what the program was compiled with, the functions what it runs with. They may
+ * differ: a shared library of the same FOREBAY_ABI serves programs compiled with any version of it. */
+
+/** The version this program is compiled with. */
+#define FOREBAY_VERSION "0.1.0"
+#define FOREBAY_VERSION_MAJOR 0
+#define FOREBAY_VERSION_MINOR 1
+#define FOREBAY_VERSION_PATCH 0
+/** The same as forebay_version_number says it. */
+#define FOREBAY_VERSION_NUMBER 1000
+/** The binary interface; see forebay_abi. */
+#define FOREBAY_ABI 0
+
+/**
+ * The library's version, such as "0.1.0".
+ *
+ * Any thread. The text lives for ever.
+ */
+FOREBAY_API const char *forebay_version(void);
+
+/**
+ * The library's version as major * 1000000 + minor * 1000 + patch.
+ *
+ * Any thread.
+ */
+FOREBAY_API uint32_t forebay_version_number(void);
+
+/**
+ * The number of the binary interface, as in the library's SONAME: 0 until version 1.0, then the major version.
+ *
+ * Any thread.
+ */
+FOREBAY_API uint32_t forebay_abi(void);
+
+/**
+ * Whether this build has a feature: 1 it has, 0 it has not or does not know the word.
+ *
+ * Words: "broker" (brokers can be embedded), "curve" (connections can be encrypted), "ipc", "tcp", "inproc", "ipv6",
+ * "store" (jobs can be kept on disk; not in this version).
+ *
+ * Any thread. A `feature` of NULL is 0.
+ */
+FOREBAY_API int32_t forebay_has(const char *feature);
+
+
+/* ---- Statuses, outcomes and other numbers --------------------------------------------------------------------
+ *
+ * A call answers 0 when it is done, a number above 0 when nothing is wrong but there is nothing to hand over (only from
+ * receive, next and the waits), and a number below 0 when it was not carried out. A call's status and a job's outcome
+ * are two things: waiting for a job that failed is a successful wait. Numbers never change and are never used again. */
+
+/** Done. */
+#define FOREBAY_OK 0
+/** The time given was over and there was nothing to hand over. */
+#define FOREBAY_TIMED_OUT 1
+/** The wait was ended by interrupt. */
+#define FOREBAY_INTERRUPTED 2
+/** There is nothing more to come. */
+#define FOREBAY_DRAINED 3
+/** An argument is wrong. */
+#define FOREBAY_ERR_ARGUMENT (-1)
+/** An option's key or value is wrong. */
+#define FOREBAY_ERR_OPTION (-2)
+/** The object or the job is not in a state that allows this. */
+#define FOREBAY_ERR_STATE (-3)
+/** The handle is closed. */
+#define FOREBAY_ERR_CLOSED (-4)
+/** The handle belongs to the parent process; open another one in the child. */
+#define FOREBAY_ERR_FORKED (-5)
+/** The job is no longer this worker's, so the answer does not count. */
+#define FOREBAY_ERR_LEASE_LOST (-6)
+/** Larger than the limit allows. */
+#define FOREBAY_ERR_TOO_LARGE (-7)
+/** No room now; try again later. */
+#define FOREBAY_ERR_BUSY (-8)
+/** Not an address that can be used. */
+#define FOREBAY_ERR_ADDRESS (-9)
+/** The address or the store is in use. */
+#define FOREBAY_ERR_IN_USE (-10)
+/** The other side does not speak a protocol version this side knows. */
+#define FOREBAY_ERR_PROTOCOL (-11)
+/** The broker does not allow this. */
+#define FOREBAY_ERR_DENIED (-12)
+/** Input or output failed. */
+#define FOREBAY_ERR_IO (-13)
+/** The store failed. */
+#define FOREBAY_ERR_STORE (-14)
+/** Not supported here. */
+#define FOREBAY_ERR_UNSUPPORTED (-15)
+/** Unknown. */
+#define FOREBAY_ERR_NOT_FOUND (-16)
+/** The graph has a cycle. */
+#define FOREBAY_ERR_CYCLE (-17)
+/** Out of memory. */
+#define FOREBAY_ERR_MEMORY (-18)
+/** A fault inside the library was contained. */
+#define FOREBAY_ERR_PANIC (-19)
+/** The id is in use with other content. */
+#define FOREBAY_ERR_CONFLICT (-20)
+/** The broker did not answer in time; the job may exist, submit the same id again. */
+#define FOREBAY_ERR_UNCONFIRMED (-21)
+/** The id is older than the broker remembers; the job may have run. */
+#define FOREBAY_ERR_TOO_OLD (-22)
+
+/** Delayed, held or queued. */
+#define FOREBAY_OUTCOME_WAITING 0
+/** A worker has begun it. */
+#define FOREBAY_OUTCOME_RUNNING 1
+/** The worker's result was accepted. */
+#define FOREBAY_OUTCOME_DONE 2
+/** The worker answered that it failed, and no retry is left. */
+#define FOREBAY_OUTCOME_FAILED 3
+/** The last attempt was ended by its run timeout or by stalling. */
+#define FOREBAY_OUTCOME_TIMED_OUT 4
+/** Cancelled; no result will ever count. */
+#define FOREBAY_OUTCOME_CANCELLED 5
+/** Its queue timeout or its deadline passed. */
+#define FOREBAY_OUTCOME_EXPIRED 6
+/** It took workers down twice; it waits for a person. */
+#define FOREBAY_OUTCOME_QUARANTINED 7
+/** Accepted, then refused by a rule. */
+#define FOREBAY_OUTCOME_REJECTED 8
+/** Its last attempt's worker vanished, or it was volatile and went with its broker. */
+#define FOREBAY_OUTCOME_LOST 9
+
+/** A kind of news about a job (1u << kind is its bit in `want`): the broker holds the job at the level asked. */
+#define FOREBAY_KIND_ACCEPTED 1
+/** The broker did not take the job; code and message say why. */
+#define FOREBAY_KIND_REFUSED 2
+/** The worker told how far it is. Only the latest is kept. */
+#define FOREBAY_KIND_PROGRESS 3
+/** A partial result. */
+#define FOREBAY_KIND_PARTIAL 4
+/** The job has ended. */
+#define FOREBAY_KIND_RESULT 5
+
+/** The handle has no broker yet, or none at the moment, and keeps trying. */
+#define FOREBAY_STATE_CONNECTING 0
+/** The broker has welcomed it. */
+#define FOREBAY_STATE_READY 1
+/** It was stopped, or the broker is going down. */
+#define FOREBAY_STATE_DRAINING 2
+/** The broker does not want it, for good; every later call says why. */
+#define FOREBAY_STATE_REFUSED 3
+/** It is closed. */
+#define FOREBAY_STATE_CLOSED 4
+
+/** A stop bit of a job: its client cancelled it. */
+#define FOREBAY_STOP_CANCELLED 1
+/** A stop bit of a job: another worker holds it now. */
+#define FOREBAY_STOP_LEASE_LOST 2
+/** A stop bit of a job: its run time is over. */
+#define FOREBAY_STOP_RUN_TIME 4
+
+/** A hint to a job, which goes on: the worker or the broker is going down after it. */
+#define FOREBAY_HINT_DRAINING 1
+/** A hint to a job, which goes on: it is past its soft limit. */
+#define FOREBAY_HINT_SOFT_LIMIT 2
+
+/** forebay_job_fail's `retry_ms`: as the job's rules say. */
+#define FOREBAY_RETRY_POLICY (-1)
+/** forebay_job_fail's `retry_ms`: no further attempt. */
+#define FOREBAY_RETRY_NEVER (-2)
+
+/** A `timeout_ms` without an end. Any number below 0 means the same. */
+#define FOREBAY_FOREVER (-1)
+
+/** A level of the log: something failed and is not going to mend itself. */
+#define FOREBAY_LOG_ERROR 1
+/** A level of the log: something is not as it should be. */
+#define FOREBAY_LOG_WARN 2
+/** A level of the log: what an operator wants to know of a healthy system. */
+#define FOREBAY_LOG_INFO 3
+/** A level of the log: each job. */
+#define FOREBAY_LOG_DEBUG 4
+/** A level of the log: each packet. */
+#define FOREBAY_LOG_TRACE 5
+
+/** What a call answers. */
+typedef int32_t forebay_status_t;
+
+/**
+ * A status's name without its prefix, such as "ERR_BUSY"; "UNKNOWN" for a number that is none.
+ *
+ * Any thread. The text lives for ever.
+ */
+FOREBAY_API const char *forebay_status_name(forebay_status_t status);
+
+/**
+ * What a status means, as a part of a sentence; "not a status" for a number that is none.
+ *
+ * Any thread. The text lives for ever.
+ */
+FOREBAY_API const char *forebay_status_text(forebay_status_t status);
+
+/**
+ * An outcome's name without its prefix, such as "CANCELLED"; "UNKNOWN" for a number that is none.
+ *
+ * Any thread. The text lives for ever.
+ */
+FOREBAY_API const char *forebay_outcome_name(int32_t outcome);
+
+
+/* ---- Errors --------------------------------------------------------------------------------------------------
+ *
+ * A call that answers below 0 makes an error that says what was wrong, with which value, and what would be right. It
+ * belongs to the caller, who frees it. A caller who passes NULL for `err` has the status alone. Nothing is kept per
+ * thread. */
+
+/** Why a call was not carried out. Never changes; any number of threads may read it at once. */
+typedef struct forebay_error_t forebay_error_t;
+
+/**
+ * Makes an error, for layers above this library that report in the same way. `message` may be NULL: then it is the
+ * status's text. A `status` that is not one below 0 counts as FOREBAY_ERR_ARGUMENT.
+ *
+ * Any thread. The caller frees it by forebay_error_free. NULL when `message` is not UTF-8.
+ */
+FOREBAY_API forebay_error_t *forebay_error_new(forebay_status_t status, const char *message);
+
+/**
+ * The status, the same as the call answered. 0 for an `error` of NULL.
+ *
+ * Any thread.
+ */
+FOREBAY_API forebay_status_t forebay_error_status(const forebay_error_t *error);
+
+/**
+ * One sentence for people, UTF-8. NULL for an `error` of NULL.
+ *
+ * Any thread. The text lives as long as the error.
+ */
+FOREBAY_API const char *forebay_error_message(const forebay_error_t *error);
+
+/**
+ * Whether the same call may succeed later, unchanged: 1 or 0. 0 for an `error` of NULL.
+ *
+ * Any thread.
+ */
+FOREBAY_API int32_t forebay_error_retryable(const forebay_error_t *error);
+
+/**
+ * After how many milliseconds trying again makes sense, where the broker has said so; -1 where it has not, and for
+ * an `error` of NULL.
+ *
+ * Any thread.
+ */
+FOREBAY_API int64_t forebay_error_retry_after_ms(const forebay_error_t *error);
+
+/**
+ * Frees an error. An `error` of NULL is nothing.
+ *
+ * Any thread; nobody else may use the error any more.
+ */
+FOREBAY_API void forebay_error_free(forebay_error_t *error);
+
+
+/* ---- Ids -----------------------------------------------------------------------------------------------------
+ *
+ * A job's id is a UUID of version 7 (RFC 9562), made on the client's side. Submitting the same id with the same content
+ * again is the same job, so a program that does not know whether a job was taken submits it again. */
+
+/** Bytes of an id's text with its NUL. */
+#define FOREBAY_ID_TEXT_CAP 37
+
+/** A job's id: 16 bytes in network byte order. This structure is frozen. */
+typedef struct {
+    /** The bytes, the first 6 the Unix time in milliseconds. */
+    uint8_t bytes[16];
+} forebay_id_t;
+
+/**
+ * Writes an id as text, such as "0198c0de-7a5b-7c1d-8e2f-0123456789ab", with its NUL, into `buf` of `cap` bytes; less of
+ * it, still with a NUL, where `cap` is too small. FOREBAY_ID_TEXT_CAP bytes are enough.
+ *
+ * Answers the bytes of the whole text without its NUL: 36. 0 for an `id` of NULL. `buf` may be NULL with a `cap` of 0.
+ *
+ * Any thread.
+ */
+FOREBAY_API
+size_t forebay_id_text(const forebay_id_t *id,
+                       char *buf,
+                       size_t cap);
+
+/**
+ * Reads an id from its text of 36 characters; upper case is read too.
+ *
+ * FOREBAY_ERR_ARGUMENT when it is none. Any thread.
+ */
+FOREBAY_API forebay_status_t forebay_id_parse(const char *text, forebay_id_t *id);
+
+
+/* ---- Options -------------------------------------------------------------------------------------------------
+ *
+ * Text keys such as "client.window_jobs", checked as they are set, read once by the call they are given to. One object
+ * may be given to any number of calls, of all kinds: each reads the keys of its own family. docs/OPTIONS.md and
+ * forebay_option_at list every key. What is not set comes from the environment (FOREBAY_CLIENT_WINDOW_JOBS), else it is
+ * the default.
+ *
+ * An object may be used by many threads, also while one of them sets a key. */
+
+/** A set of options. */
+typedef struct forebay_options_t forebay_options_t;
+
+/**
+ * Makes a set of options in which nothing is set. The caller frees it by forebay_options_free.
+ *
+ * Any thread. NULL never.
+ */
+FOREBAY_API forebay_options_t *forebay_options_new(void);
+
+/**
+ * Frees options; the handles they were given to have read them and do not need them. An `options` of NULL is nothing.
+ *
+ * Any thread; nobody else may use the object any more.
+ */
+FOREBAY_API void forebay_options_free(forebay_options_t *options);
+
+/**
+ * Sets every key that a TOML file names; each family is a table. Either all are taken or, on an error, none.
+ *
+ * FOREBAY_ERR_IO when the file cannot be read, FOREBAY_ERR_OPTION when it is not TOML or a key or value is wrong. Any
+ * thread. `err` may be NULL.
+ */
+FOREBAY_API
+forebay_status_t forebay_options_load(forebay_options_t *options,
+                                      const char *toml_path,
+                                      forebay_error_t **err);
+
+/**
+ * Sets a key from text: "500", "64Mi" for bytes, "30s" for milliseconds, "true", "a,b" for a list.
+ *
+ * FOREBAY_ERR_OPTION when there is no such key (the error names the nearest) or the value does not fit (the error says
+ * what would). Any thread. `err` may be NULL.
+ */
+FOREBAY_API
+forebay_status_t forebay_options_set(forebay_options_t *options,
+                                     const char *key,
+                                     const char *value,
+                                     forebay_error_t **err);
+
+/**
+ * Sets a key to a whole number: a count, milliseconds, bytes, or 0 and 1 for a switch.
+ *
+ * Errors and threads as for forebay_options_set. `err` may be NULL.
+ */
+FOREBAY_API
+forebay_status_t forebay_options_set_int(forebay_options_t *options,
+                                         const char *key,
+                                         int64_t value,
+                                         forebay_error_t **err);
+
+/**
+ * Sets a header, "job.header.NAME", to any bytes; any other key to text that needs no NUL.
+ *
+ * Errors and threads as for forebay_options_set. `data` may be NULL when `len` is 0. `err` may be NULL.
+ */
+FOREBAY_API
+forebay_status_t forebay_options_set_bytes(forebay_options_t *options,
+                                           const char *key,
+                                           const void *data,
+                                           size_t len,
+                                           forebay_error_t **err);
+
+/**
+ * Takes a key back, so that environment and default count again.
+ *
+ * FOREBAY_ERR_OPTION when there is no such key. Any thread. `err` may be NULL.
+ */
+FOREBAY_API
+forebay_status_t forebay_options_unset(forebay_options_t *options,
+                                       const char *key,
+                                       forebay_error_t **err);
+
+/**
+ * Writes the value in effect, what was set, else the environment's, else the default, into `buf` of `cap` bytes, with a
+ * NUL; `*needed` becomes its bytes without the NUL. A value that does not fit is FOREBAY_ERR_TOO_LARGE: `buf` is as it
+ * was, `*needed` says how much there is. A key without a value has an empty one.
+ *
+ * FOREBAY_ERR_OPTION when there is no such key or the environment's value does not fit it. Any thread. `buf` may be NULL
+ * with a `cap` of 0. `needed` may be NULL. `err` may be NULL.
+ */
+FOREBAY_API
+forebay_status_t forebay_options_get(const forebay_options_t *options,
+                                     const char *key,
+                                     char *buf,
+                                     size_t cap,
+                                     size_t *needed,
+                                     forebay_error_t **err);
+
+/**
+ * The option with number `i`, from 0: 1 and its texts, or 0 past the last. `type` says values and bounds, such as
+ * "milliseconds, 0 to 31536000000"; `dflt` is empty where there is no default.
+ *
+ * Any thread. The texts live for ever. `key`, `type`, `dflt` and `text` each may be NULL.
+ */
+FOREBAY_API
+int32_t forebay_option_at(size_t i,
+                          const char **key,
+                          const char **type,
+                          const char **dflt,
+                          const char **text);
+
+
+/* ---- Library memory ------------------------------------------------------------------------------------------
+ *
+ * A buffer is memory the library owns and may keep without a copy: a payload or a result is written into it once and
+ * travels from there. It is shared by whoever it was given to; the last one to let go of it frees it. */
+
+/** Bytes owned by the library. */
+typedef struct forebay_buffer_t forebay_buffer_t;
+
+/**
+ * Makes a buffer of `len` zero bytes; `*data` is where they are, aligned to 64. The caller writes them, gives the buffer
+ * to a submission or to forebay_job_complete_buffer, does not write them any more after that, and frees the buffer at
+ * any time. The bytes live until the buffer is freed.
+ *
+ * FOREBAY_ERR_MEMORY when there is no such room. Any thread. `err` may be NULL.
+ */
+FOREBAY_API
+forebay_status_t forebay_buffer_new(size_t len,
+                                    forebay_buffer_t **buffer,
+                                    void **data,
+                                    forebay_error_t **err);
+
+/**
+ * Lets go of a buffer. What it was given to keeps the bytes as long as it needs them. A `buffer` of NULL is nothing.
+ *
+ * Any thread; nobody else may use the object any more.
+ */
+FOREBAY_API void forebay_buffer_free(forebay_buffer_t *buffer);
+
+
+/* ---- Embedded broker -----------------------------------------------------------------------------------------
+ *
+ * A broker inside the program: the same as `forebay broker`, on threads of its own. It never exits the process and
+ * touches no signal. Clients and workers of the same process reach it by its endpoints too. */
+
+/** A broker inside the program. */
+typedef struct forebay_broker_t forebay_broker_t;
+
+/**
+ * Starts a broker and returns when it is bound. Jobs live in memory.
+ *
+ * `options` may be NULL; the "broker.", "queue." and "job." keys are read, the last as the rules of jobs that say nothing
+ * else. `err` may be NULL. The caller frees the broker by forebay_broker_free.
+ *
+ * FOREBAY_ERR_IN_USE when another broker has the address; it is undisturbed. FOREBAY_ERR_ADDRESS when an address is wrong
+ * or not this machine's, FOREBAY_ERR_DENIED for TCP with neither keys nor broker.insecure, FOREBAY_ERR_IO,
+ * FOREBAY_ERR_UNSUPPORTED for a broker.store.
+ */
+FOREBAY_API
+forebay_status_t forebay_broker_start(const forebay_options_t *options,
+                                      forebay_broker_t **broker,
+                                      forebay_error_t **err);
+
+/**
+ * The address with number `i`, from 0, as clients use it: with the real port where 0 was asked for. NULL past the last and
+ * for a `broker` of NULL.
+ *
+ * Any thread. The text lives as long as the broker.
+ */
+FOREBAY_API
+const char *forebay_broker_endpoint(const forebay_broker_t *broker,
+                                    uint32_t i);
+
+/**
+ * Waits until the broker has ended. FOREBAY_OK: it was stopped. FOREBAY_TIMED_OUT: it runs. Below 0: it ended by itself,
+ * and the error says why.
+ *
+ * Any thread. `err` may be NULL.
+ */
+FOREBAY_API
+forebay_status_t forebay_broker_wait(forebay_broker_t *broker,
+                                     int64_t timeout_ms,
+                                     forebay_error_t **err);
+
+/**
+ * Hands out no more jobs, refuses new ones with FOREBAY_ERR_BUSY, and waits until none runs.
+ *
+ * FOREBAY_ERR_UNCONFIRMED when some still run at the end of the time. Any thread. `err` may be NULL.
+ */
+FOREBAY_API
+forebay_status_t forebay_broker_drain(forebay_broker_t *broker,
+                                      int64_t timeout_ms,
+                                      forebay_error_t **err);
+
+/**
+ * Stops the broker: it says goodbye to clients and workers, who keep trying, and unbinds.
+ *
+ * FOREBAY_ERR_UNCONFIRMED when it has not ended in time. Any thread. `err` may be NULL.
+ */
+FOREBAY_API forebay_status_t forebay_broker_stop(forebay_broker_t *broker, int64_t timeout_ms, forebay_error_t **err);
+
+/**
+ * Stops a broker that runs, and frees it. A `broker` of NULL is nothing.
+ *
+ * No other thread may be inside a call on it, or begin one. In a forked child it forgets the handle without closing.
+ */
+FOREBAY_API void forebay_broker_free(forebay_broker_t *broker);
+
+
+/* ---- Log -----------------------------------------------------------------------------------------------------
+ *
+ * The library speaks of warnings and worse, to stderr. The environment variable FOREBAY_LOG or forebay_log_set choose
+ * other levels, for all ("info") or for each part ("warn,broker=debug,client=off"; parts: broker, client, worker, net,
+ * store, cli; levels: off, error, warn, info, debug, trace). The log belongs to the process, not to a handle. */
+
+/**
+ * Takes one line of the log. Called by any thread, by one at a time, in order; `part` and `text` live until it returns.
+ * It must not call forebay: every call from inside answers FOREBAY_ERR_STATE. It must not throw, nor wait for a thread
+ * that is inside forebay.
+ */
+typedef void (*forebay_log_fn)(void *user_data, int32_t level, const char *part, const char *text);
+
+/**
+ * Sets the levels and who takes the lines: `sink`, or stderr again when it is NULL. When this returns, the sink that was
+ * there before is idle and will not be called any more, so what it used may be freed.
+ *
+ * `levels` may be NULL: they stay as they are. `sink` may be NULL. `user_data` may be NULL; it is handed to every call.
+ *
+ * FOREBAY_ERR_ARGUMENT when a word of `levels` is wrong; nothing has changed then. FOREBAY_ERR_STATE from inside a sink.
+ * Any thread, but not one that holds a lock the sink takes.
+ */
+FOREBAY_API
+forebay_status_t forebay_log_set(const char *levels,
+                                 forebay_log_fn sink,
+                                 void *user_data);
+
+/**
+ * The next line, for programs that cannot be called back. The first call begins to collect lines instead of writing them
+ * to stderr; 1024 wait at most, then the oldest are dropped, and a line says how many.
+ *
+ * Writes "part: text" with a NUL into `buf` of `cap` bytes, its bytes without the NUL to `*needed` and its level to
+ * `*level`. A line that does not fit is FOREBAY_ERR_TOO_LARGE: only `*needed` is written, and the line stays the next.
+ *
+ * FOREBAY_TIMED_OUT when none came in time. FOREBAY_ERR_STATE while a sink is set. Any thread. `level` may be NULL.
+ * `buf` may be NULL with a `cap` of 0. `needed` may be NULL.
+ */
+FOREBAY_API
+forebay_status_t forebay_log_next(int64_t timeout_ms,
+                                  int32_t *level,
+                                  char *buf,
+                                  size_t cap,
+                                  size_t *needed);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* FOREBAY_H */

@@ -1,0 +1,192 @@
+//! include/forebay.h is what src/ffi says, reads like a manual, and compiles wherever a program may include it.
+//! `FOREBAY_BLESS=1 cargo test --test header` writes it anew.
+
+mod header_text;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use header_text::{Function, functions, generate, root};
+
+fn committed() -> String {
+    fs::read_to_string(root().join("include/forebay.h")).unwrap_or_default()
+}
+
+#[test]
+fn the_committed_header_is_what_the_sources_say() {
+    let made = generate();
+    let path = root().join("include/forebay.h");
+    if std::env::var_os("FOREBAY_BLESS").is_some() {
+        fs::write(&path, &made).unwrap();
+    }
+    if committed() != made {
+        let first = made
+            .lines()
+            .zip(committed().lines().map(str::to_owned).chain(std::iter::repeat(String::new())))
+            .position(|(made, old)| made != old);
+        panic!(
+            "include/forebay.h differs from src/ffi, first in line {:?}; FOREBAY_BLESS=1 cargo test --test header",
+            first.map(|line| line + 1)
+        );
+    }
+}
+
+#[test]
+fn every_function_is_documented_and_exported_under_its_own_name() {
+    let header = committed();
+    let listed = functions(&header);
+    assert!(listed.len() > 25, "only {} functions were found", listed.len());
+    for function in &listed {
+        assert!(function.name.starts_with("forebay_"), "{}", function.name);
+        assert!(function.text.len() > 20, "{} is not documented", function.name);
+        assert!(function.declaration.starts_with("FOREBAY_API "), "{}", function.declaration);
+        for pointer in function.pointers().filter(|parameter| parameter.name == "err") {
+            assert!(
+                function.may_be_null(&pointer.name),
+                "{} does not say that err may be NULL",
+                function.name
+            );
+        }
+    }
+    let in_sources: BTreeSet<String> = source_exports();
+    let in_header: BTreeSet<String> = listed.into_iter().map(|function| function.name).collect();
+    assert_eq!(in_header, in_sources);
+}
+
+/// The exported functions by the text of the sources.
+fn source_exports() -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for entry in fs::read_dir(root().join("src/ffi")).unwrap() {
+        let text = fs::read_to_string(entry.unwrap().path()).unwrap();
+        for part in text.split("extern \"C\" fn forebay_").skip(1) {
+            let name: String = part.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+            names.insert(format!("forebay_{name}"));
+        }
+    }
+    names
+}
+
+/// Rule: every exported body goes through the guard. Constant answers need none.
+#[test]
+fn every_exported_body_goes_through_the_guard() {
+    let unguarded = |text: &str| -> Vec<String> {
+        let mut found = Vec::new();
+        for part in text.split("#[unsafe(no_mangle)]").skip(1) {
+            let body = part.split("\n}\n").next().unwrap();
+            let name: String = body.split(" fn ").nth(1).unwrap().chars().take_while(|c| *c != '(').collect();
+            if !body.contains("guard!(") {
+                found.push(name);
+            }
+        }
+        found
+    };
+    let planted = "#[unsafe(no_mangle)]\npub extern \"C\" fn forebay_bad() -> i32 {\n    7\n}\n";
+    assert_eq!(unguarded(planted), ["forebay_bad"], "the check itself sees nothing");
+    let mut found = Vec::new();
+    for entry in fs::read_dir(root().join("src/ffi")).unwrap() {
+        found.extend(unguarded(&fs::read_to_string(entry.unwrap().path()).unwrap()));
+    }
+    found.sort();
+    assert_eq!(found, ["forebay_abi", "forebay_version", "forebay_version_number"]);
+}
+
+#[test]
+fn the_header_keeps_the_rules_of_the_abi() {
+    let header = committed();
+    let code = header_text::without_comments(&header);
+    for forbidden in
+        ["enum ", " bool ", "bool*", "pid_t", "ssize_t", "long ", "inline ", "...", "extern forebay"]
+    {
+        assert!(!code.contains(forbidden), "the header has \"{forbidden}\"");
+    }
+    for line in code.lines().filter(|line| line.starts_with("#define ")) {
+        assert!(line.starts_with("#define FOREBAY_"), "{line}");
+    }
+    let by_value: Vec<Function> =
+        functions(&header).into_iter().filter(|function| function.takes_struct_by_value()).collect();
+    assert!(by_value.is_empty(), "a struct by value in {}", by_value[0].name);
+}
+
+/// Compiles `source` with each standard; a missing compiler is said aloud, and is a failure in CI.
+fn compile_everywhere(name: &str, source: &str) {
+    let folder = support::Folder::new();
+    for (variable, fallback, suffix, standards) in
+        [("CC", "cc", "c", ["c99", "c11"]), ("CXX", "c++", "cpp", ["c++11", "c++17"])]
+    {
+        let Some(compiler) = compiler(variable, fallback) else { continue };
+        let file = folder.join(&format!("{name}.{suffix}"));
+        fs::write(&file, source).unwrap();
+        for standard in standards {
+            let mut command = Command::new(&compiler);
+            command.arg(format!("-std={standard}")).args(FLAGS).arg("-I").arg(root().join("include"));
+            let object = folder.join(&format!("{name}-{standard}.o"));
+            support::run(command.arg("-c").arg(&file).arg("-o").arg(object), support::SOON).success();
+        }
+    }
+}
+
+const FLAGS: [&str; 5] = ["-pedantic", "-Wall", "-Wextra", "-Werror", "-Wundef"];
+
+fn compiler(variable: &str, fallback: &str) -> Option<String> {
+    let compiler = std::env::var(variable).unwrap_or_else(|_| fallback.to_owned());
+    if Command::new(&compiler).arg("--version").output().is_ok_and(|output| output.status.success()) {
+        return Some(compiler);
+    }
+    let loud = format!("SKIPPED: no compiler `{compiler}`; install one (Debian: build-essential)");
+    assert!(std::env::var("CI").as_deref() != Ok("true"), "{loud}");
+    eprintln!("{loud}");
+    None
+}
+
+#[test]
+fn the_header_compiles_alone_in_every_standard() {
+    compile_everywhere("alone", "#include <forebay.h>\n#include <forebay.h>\ntypedef int not_empty;\n");
+}
+
+/// The planted violation: what a header must not have is seen by the same flags.
+#[test]
+fn the_flags_see_what_a_header_must_not_have() {
+    let Some(compiler) = compiler("CC", "cc") else { return };
+    let folder = support::Folder::new();
+    let file = folder.join("bad.c");
+    fs::write(
+        &file,
+        "#include <forebay.h>\nenum { BIG = 0x7fffffffffffffff };\nint f(void) { int unused; return 0; }\n",
+    )
+    .unwrap();
+    let mut command = Command::new(compiler);
+    command.arg("-std=c99").args(FLAGS).arg("-I").arg(root().join("include")).arg("-c").arg(&file);
+    let done = support::run(command.arg("-o").arg(folder.join("bad.o")), support::SOON);
+    assert!(!done.status.success(), "the flags let a violation pass");
+}
+
+#[test]
+fn two_files_that_include_it_link_together() {
+    let Some(cc) = compiler("CC", "cc") else { return };
+    let Some(cxx) = compiler("CXX", "c++") else { return };
+    let folder = support::Folder::new();
+    let write = |name: &str, text: &str| -> PathBuf {
+        let path = folder.join(name);
+        fs::write(&path, text).unwrap();
+        path
+    };
+    let one = write("one.c", "#include <forebay.h>\nint one(void) { return FOREBAY_OK; }\n");
+    let two = write(
+        "two.cpp",
+        "#include <forebay.h>\nextern \"C\" int one(void);\nint main() { return one() + FOREBAY_OK; }\n",
+    );
+    let compile = |compiler: &str, standard: &str, source: &Path, object: &Path| {
+        let mut command = Command::new(compiler);
+        command.arg(standard).args(FLAGS).arg("-I").arg(root().join("include")).arg("-c").arg(source);
+        support::run(command.arg("-o").arg(object), support::SOON).success();
+    };
+    let (object_one, object_two) = (folder.join("one.o"), folder.join("two.o"));
+    compile(&cc, "-std=c99", &one, &object_one);
+    compile(&cxx, "-std=c++11", &two, &object_two);
+    let program = folder.join("both");
+    let mut link = Command::new(&cxx);
+    support::run(link.arg(&object_one).arg(&object_two).arg("-o").arg(&program), support::SOON).success();
+    support::run(&mut Command::new(program), support::SOON).success();
+}
