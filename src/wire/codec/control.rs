@@ -103,7 +103,7 @@ fn read_hello(r: &mut Reader<'_>) -> Result<Hello, WireError> {
         features: Vec::new(),
     };
     for _ in 0..r.map()? {
-        match r.text_value(KEY_LEN_MAX)?.as_str() {
+        match r.key(KEY_LEN_MAX)?.as_str() {
             "min" => hello.min = clamped(r)?,
             "max" => hello.max = clamped(r)?,
             "kind" => kind = PeerKind::from_name(&r.text_value(KEY_LEN_MAX)?),
@@ -177,7 +177,7 @@ fn read_welcome(r: &mut Reader<'_>) -> Result<Welcome, WireError> {
     };
     let terms = &mut welcome.terms;
     for _ in 0..r.map()? {
-        match r.text_value(KEY_LEN_MAX)?.as_str() {
+        match r.key(KEY_LEN_MAX)?.as_str() {
             "major" => welcome.major = clamped(r)?,
             "incarnation" => {
                 welcome.incarnation = u32::try_from(uint(r)?).map_err(|_| WireError::Value("incarnation"))?;

@@ -245,6 +245,15 @@ impl<'a> Reader<'a> {
         Ok(self.bytes_value()?.map_or_else(String::new, |bytes| valid_text(bytes, len_max)))
     }
 
+    /// The key of a map that names things; one that is no text names nothing.
+    pub(crate) fn key(&mut self, len_max: usize) -> Result<String, WireError> {
+        match self.peek()? {
+            Marker::FixStr(_) | Marker::Str8 | Marker::Str16 | Marker::Str32 => self.text_value(len_max),
+            Marker::Bin8 | Marker::Bin16 | Marker::Bin32 => self.text_value(len_max),
+            _ => self.skip(1).map(|()| String::new()),
+        }
+    }
+
     /// The bytes of a bin or a str: languages without a type for bytes send the one for the other.
     pub(crate) fn bytes_value(&mut self) -> Result<Option<&'a [u8]>, WireError> {
         let len = match self.marker()? {
@@ -449,7 +458,7 @@ mod tests {
         assert_eq!(reader.finish(), Ok(()));
 
         let mixed = [
-            0x96, 0x82, 0xa1, b'k', 0xcb, 0, 0, 0, 0, 0, 0, 0, 0, 0xc3, 0xd4, 1, 2, 0xc7, 1, 5, 9, 0xc4, 2,
+            0x97, 0x82, 0xa1, b'k', 0xcb, 0, 0, 0, 0, 0, 0, 0, 0, 0xc3, 0xd4, 1, 2, 0xc7, 1, 5, 9, 0xc4, 2,
             1, 2, 0xd9, 1, b'x', 0xdc, 0, 1, 0xff, 0xc2, 0x80,
         ];
         let mut reader = Reader::new(&mixed, &[]);
