@@ -65,9 +65,9 @@ fn faults(path: &str, text: &str) -> Vec<String> {
     let Some((_, below)) = LAYERS.iter().find(|(name, _)| *name == layer) else { return Vec::new() };
     let pure = PURE.contains(&layer);
     let mut faults = Vec::new();
-    for (number, line) in text.lines().enumerate() {
-        let code = line.split("//").next().unwrap_or_default();
-        let at = format!("{path}:{}", number + 1);
+    for (number, code) in statements(text) {
+        let code = code.as_str();
+        let at = format!("{path}:{number}");
         for named in crate_paths(code) {
             let is_layer = LAYERS.iter().any(|(name, _)| *name == named);
             if is_layer && named != layer && !below.contains(&named) {
@@ -89,15 +89,32 @@ fn faults(path: &str, text: &str) -> Vec<String> {
     faults
 }
 
-/// The first segments of every `crate::` path of a line, those in braces too.
+/// The lines without their comments, with their numbers; a `use` that goes over several lines is one.
+fn statements(text: &str) -> Vec<(usize, String)> {
+    let mut found: Vec<(usize, String)> = Vec::new();
+    let mut open = false;
+    for (number, line) in text.lines().enumerate() {
+        let code = line.split("//").next().unwrap_or_default();
+        match found.last_mut().filter(|_| open) {
+            Some((_, before)) => before.push_str(code),
+            None => found.push((number + 1, code.to_owned())),
+        }
+        let begins = code.trim_start().split(' ').any(|word| word == "use");
+        open = (open || begins) && !code.contains(';');
+    }
+    found
+}
+
+/// The first segments of every `crate::` path of a line, those in braces too. The binary says `forebay::` for it.
 fn crate_paths(code: &str) -> Vec<&str> {
     let mut found = Vec::new();
-    for (at, _) in code.match_indices("crate::") {
+    let paths = ["crate::", "forebay::"].map(|root| code.match_indices(root));
+    for (at, root) in paths.into_iter().flatten() {
         let before = code[..at].chars().next_back();
         if before.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == '$') {
             continue;
         }
-        let rest = &code[at + "crate::".len()..];
+        let rest = &code[at + root.len()..];
         match rest.strip_prefix('{') {
             Some(list) => {
                 found.extend(list.split(['{', '}', ',']).filter_map(|part| first_word(part.trim())))
@@ -189,6 +206,8 @@ fn planted_faults_are_caught() {
         ("src/net/mod.rs", "use crate::model::Now;"),
         ("src/ffi/x.rs", "use crate::core::client::ClientCore;"),
         ("src/cli/x.rs", "use crate::run::x;"),
+        ("src/cli/x.rs", "    forebay::core::broker::x();"),
+        ("src/core/x.rs", "pub(crate) use crate::{\n    model::Now,\n    run::Driver,\n};"),
         ("src/core/x.rs", "let t = std::time::Instant::now();"),
         ("src/core/x.rs", "use std::collections::{BTreeMap, HashMap};"),
         ("src/core/x.rs", "use std::collections::HashSet;"),
