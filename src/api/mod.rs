@@ -8,6 +8,8 @@
 use std::time::Duration;
 
 pub mod broker;
+pub mod client;
+pub mod command;
 pub mod log;
 pub mod options;
 pub mod result;
@@ -21,9 +23,31 @@ pub use crate::run::settings::{
 };
 pub use crate::wire::command::Retry;
 pub use broker::Broker;
+pub use client::{Client, State, Submitted};
+pub use command::{Command, commands};
 pub use options::Options;
 pub use result::JobResult;
 pub use submit::{Kind, Submit, Want};
 
 /// How long a call may wait: `None` for ever, zero not at all.
 pub type Timeout = Option<Duration>;
+
+/// A new job id by the local clock, greater than every one made before in this process.
+///
+/// # Errors
+/// `ERR_IO` when the system has no random bytes.
+pub fn id_new() -> Result<JobId, Failure> {
+    crate::run::ids::new_id(crate::run::clock::wall_ms())
+}
+
+/// Where clients and workers connect and brokers listen when nothing else is said: `$FOREBAY_BROKER`, else an ipc
+/// address in the user's private runtime folder.
+///
+/// # Errors
+/// `ERR_DENIED` when the folder is not private to this user.
+pub fn default_endpoint() -> Result<String, Failure> {
+    match std::env::var("FOREBAY_BROKER") {
+        Ok(text) if !text.is_empty() => Ok(text),
+        _ => Ok(crate::net::Endpoint::default_ipc()?.to_string()),
+    }
+}

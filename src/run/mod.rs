@@ -2,6 +2,12 @@
 //! randomness and I/O of the library enter here.
 
 pub mod broker;
+mod call;
+pub mod client;
 pub mod clock;
 mod failure;
+mod gate;
+pub mod ids;
+mod line;
+mod mailbox;
 pub mod settings;

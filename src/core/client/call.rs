@@ -1,9 +1,11 @@
 //! What the application asks of a client: submissions, waits, questions, commands.
 
+use std::sync::Arc;
+
 use crate::core::client::delivery::{News, Want};
 use crate::core::client::table::{Entry, Over, Stage};
 use crate::core::client::{Cancel, ClientCore, ClientEvent, FORGET_DELAY_MS, Flush, Order, Ticket};
-use crate::model::{Failure, JobId, Now, Outcome, Status};
+use crate::model::{Failure, JobId, Now, Outcome, Status, Verdict};
 use crate::wire::command::{GetMode, ToBroker};
 
 impl ClientCore {
@@ -98,7 +100,7 @@ impl ClientCore {
         if let Stage::Over(over) = &entry.stage {
             let over = over.clone();
             self.drop_kept(key);
-            return self.tell_end(now, ticket, id, over);
+            return self.tell_end(ticket, id, over);
         }
         if entry.want.contains(Want::RESULT) {
             let failure = Failure::new(
@@ -117,21 +119,8 @@ impl ClientCore {
     }
 
     fn watch(&mut self, now: Now, ticket: Ticket, id: JobId) {
-        self.table.insert(Entry {
-            id,
-            tag: 0,
-            want: Want::NONE,
-            stage: Stage::Held,
-            submission: None,
-            is_confirmed: true,
-            is_expected: true,
-            charge: None,
-            is_volatile: false,
-            submitted_us: now.us,
-            order: 0,
-            confirm: None,
-            waits: vec![ticket],
-        });
+        let entry = Entry { is_expected: true, waits: vec![ticket], ..Entry::unknown(now, id) };
+        self.table.insert(entry);
         self.commands.push_back(ToBroker::Get { id, mode: GetMode::Watch });
     }
 
@@ -164,7 +153,7 @@ impl ClientCore {
     }
 
     /// Cancels a job; `ticket` hears whether it is cancelled for ever.
-    pub fn cancel(&mut self, now: Now, ticket: Ticket, id: JobId, reason: &str) {
+    pub fn cancel(&mut self, ticket: Ticket, id: JobId, reason: &str) {
         if let Some(failure) = self.refusal.clone() {
             return self.answer(ticket, Err(failure));
         }
@@ -174,7 +163,7 @@ impl ClientCore {
                 // No broker has heard of it.
                 self.confirm(key, Ok(()));
                 let verdict = super::session::local_verdict(Outcome::Cancelled, "cancelled", reason);
-                self.end(now, key, verdict);
+                self.end(key, verdict);
                 return self.answer(ticket, Ok(News::Accepted));
             }
         }
@@ -229,13 +218,30 @@ impl ClientCore {
         self.forgets.push(id);
     }
 
+    /// Somebody who waited for the job has its result.
+    pub fn handed(&mut self, now: Now, id: JobId) {
+        if self.config.is_ack_auto {
+            self.ack(now, id);
+        }
+    }
+
+    /// Whoever waited for the job had gone when it was told: it waits to be asked about again.
+    pub fn untold(&mut self, now: Now, id: JobId, verdict: Arc<Verdict>) {
+        if self.table.key(id).is_none() {
+            self.keep_unknown(now, id, verdict);
+        }
+    }
+
+    /// Acknowledgements wait no longer for company.
+    pub fn hurry(&mut self) {
+        self.forget_due_us = 0;
+    }
+
     /// The application took a delivered result of `len` bytes.
     pub fn taken(&mut self, now: Now, id: JobId, len: u64) {
         self.untaken_jobs = self.untaken_jobs.saturating_sub(1);
         self.untaken_bytes = self.untaken_bytes.saturating_sub(len);
-        if self.config.is_ack_auto {
-            self.ack(now, id);
-        }
+        self.handed(now, id);
     }
 
     /// Nobody waits under `ticket` any more. `id`: the job it waited for or asked about.

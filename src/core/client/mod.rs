@@ -310,10 +310,9 @@ impl ClientCore {
         self.is_up
     }
 
-    /// Jobs the broker has not confirmed, and acknowledgements of results it has not heard.
+    /// What the broker at hand should still hear: jobs it has not confirmed, acknowledgements not yet said.
     pub fn unsaid(&self) -> u64 {
-        let forgets = self.unacked.iter().filter(|(_, what)| matches!(what, Unacked::Forget(_))).count();
-        self.unconfirmed + self.forgets.len() as u64 + forgets as u64
+        self.unconfirmed + if self.is_up { self.forgets.len() as u64 } else { 0 }
     }
 
     /// Jobs known here.

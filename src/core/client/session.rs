@@ -135,7 +135,11 @@ impl ClientCore {
             let (Stage::Queued { again }, Some(kept)) = (&entry.stage, &entry.submission) else { continue };
             let again = *again;
             if is_late(entry, now) {
-                self.expire(now, key);
+                self.expire(key);
+                continue;
+            }
+            if let Some(failure) = self.terms.as_ref().and_then(|terms| too_large(terms, kept)) {
+                self.refuse(key, failure);
                 continue;
             }
             let mut submission = shortened(entry, kept, now);
@@ -333,34 +337,21 @@ impl ClientCore {
             }
             Some(key) => {
                 self.confirm(key, Ok(()));
-                self.end(now, key, verdict);
+                self.end(key, verdict);
             }
             None if was_asked || self.forgets.contains(&id) => {}
-            None => {
-                // Of a job another client of this name submitted, or this one in an earlier life.
-                let entry = Entry {
-                    id,
-                    tag: 0,
-                    want: Want::NONE,
-                    stage: Stage::Held,
-                    submission: None,
-                    is_confirmed: true,
-                    is_expected: false,
-                    charge: None,
-                    is_volatile: false,
-                    submitted_us: now.us,
-                    order: 0,
-                    confirm: None,
-                    waits: Vec::new(),
-                };
-                let key = self.table.insert(entry);
-                self.keep(key, Over::Ended(verdict));
-            }
+            // Of a job another client of this name submitted, or this one in an earlier life.
+            None => self.keep_unknown(now, id, verdict),
         }
     }
 
+    pub(super) fn keep_unknown(&mut self, now: Now, id: JobId, verdict: Arc<Verdict>) {
+        let key = self.table.insert(Entry::unknown(now, id));
+        self.keep(key, Over::Ended(verdict));
+    }
+
     /// A known job has ended: tells whoever wants to know, or keeps it for whoever will ask.
-    pub(super) fn end(&mut self, now: Now, key: Key, verdict: Arc<Verdict>) {
+    pub(super) fn end(&mut self, key: Key, verdict: Arc<Verdict>) {
         let Some(entry) = self.table.get_mut(key) else { return };
         let (id, tag) = (entry.id, entry.tag);
         let waits = std::mem::take(&mut entry.waits);
@@ -374,20 +365,12 @@ impl ClientCore {
             for ticket in waits {
                 self.events.push_back(ClientEvent::Ended { ticket, id, result: Ok(verdict.clone()) });
             }
-            if self.config.is_ack_auto {
-                self.ack(now, id);
-            }
         }
     }
 
-    pub(super) fn tell_end(&mut self, now: Now, ticket: Ticket, id: JobId, over: Over) {
+    pub(super) fn tell_end(&mut self, ticket: Ticket, id: JobId, over: Over) {
         let result = match over {
-            Over::Ended(verdict) => {
-                if self.config.is_ack_auto {
-                    self.ack(now, id);
-                }
-                Ok(verdict)
-            }
+            Over::Ended(verdict) => Ok(verdict),
             Over::Refused(failure) => Err(failure),
         };
         self.events.push_back(ClientEvent::Ended { ticket, id, result });
@@ -440,16 +423,16 @@ impl ClientCore {
             })
             .map(|(key, _)| *key)
             .collect();
-        late.into_iter().for_each(|key| self.expire(now, key));
+        late.into_iter().for_each(|key| self.expire(key));
         let is_watching = !self.is_up && !self.queue.is_empty();
         self.deadline_look_us = if is_watching { now.after_ms(DEADLINE_LOOK_MS) } else { u64::MAX };
     }
 
-    fn expire(&mut self, now: Now, key: Key) {
+    fn expire(&mut self, key: Key) {
         self.confirm(key, Ok(()));
         let verdict =
             local_verdict(Outcome::Expired, "deadline", "its deadline passed before a broker could take it");
-        self.end(now, key, verdict);
+        self.end(key, verdict);
     }
 
     pub(super) fn deliver(&mut self, id: JobId, tag: u64, news: News) {
@@ -542,4 +525,18 @@ fn shortened(entry: &Entry, kept: &Submission, now: Now) -> Box<Submission> {
         submission.options.delay_ms = Some(delay_ms.saturating_sub(passed_ms));
     }
     submission
+}
+
+/// What the broker would not take. Said here, so that nothing large travels for nothing.
+fn too_large(terms: &Terms, submission: &Submission) -> Option<Failure> {
+    let sizes = [
+        ("payload", submission.body.len() as u64, terms.payload_max, "bytes"),
+        ("payload", submission.body.0.len() as u64, terms.frames_max, "frames"),
+        ("headers", submission.headers.len() as u64, terms.headers_max, "bytes with their names"),
+    ];
+    sizes.into_iter().find(|(_, size, max, _)| size > max).map(|(what, size, max, unit)| {
+        let message =
+            format!("the {what} of job {} has {size} {unit}; this broker takes {max}", submission.id);
+        Failure::new(Status::TooLarge, message)
+    })
 }

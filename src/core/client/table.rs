@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::core::client::Ticket;
 use crate::core::client::delivery::Want;
-use crate::model::{Failure, Index, JobId, Submission, Verdict};
+use crate::model::{Failure, Index, JobId, Now, Submission, Verdict};
 
 /// Names an entry.
 pub(super) type Key = u32;
@@ -55,6 +55,27 @@ pub(super) struct Entry {
     pub(super) confirm: Option<(Ticket, u32)>,
     /// Whom to tell how it ended.
     pub(super) waits: Vec<Ticket>,
+}
+
+impl Entry {
+    /// A job that was not submitted here.
+    pub(super) fn unknown(now: Now, id: JobId) -> Self {
+        Entry {
+            id,
+            tag: 0,
+            want: Want::NONE,
+            stage: Stage::Held,
+            submission: None,
+            is_confirmed: true,
+            is_expected: false,
+            charge: None,
+            is_volatile: false,
+            submitted_us: now.us,
+            order: 0,
+            confirm: None,
+            waits: Vec::new(),
+        }
+    }
 }
 
 #[derive(Debug, Default)]

@@ -157,6 +157,7 @@ fn a_call_hears_acceptance_and_end_once_and_the_broker_may_forget() {
     assert_eq!(events.len(), 2);
     assert_eq!(play.core.take_released(), (1, 4));
     assert_eq!(play.core.jobs(), 0);
+    play.core.handed(play.now, id(1));
     // Alone, the acknowledgement waits a little for company.
     assert_eq!(play.commands(), []);
     assert!(play.core.next_timeout().is_some());
@@ -167,12 +168,41 @@ fn a_call_hears_acceptance_and_end_once_and_the_broker_may_forget() {
 }
 
 #[test]
+fn what_could_not_be_handed_over_waits_to_be_asked_about() {
+    let mut play = Play::new(BIG);
+    play.up(true, false);
+    play.submit(1, |order| order.wait = Some(8));
+    play.commands();
+    play.say(done(1));
+    let Some(ClientEvent::Ended { result: Ok(verdict), .. }) = play.events().pop() else { panic!("no end") };
+    play.core.untold(play.now, id(1), verdict);
+    play.core.wait(play.now, 9, id(1));
+    assert_eq!(verdict_of(&play.events()[0]), (9, Outcome::Done));
+}
+
+#[test]
+fn what_the_broker_would_not_take_is_refused_here() {
+    let mut play = Play::new(BIG);
+    play.submit(1, |order| {
+        order.submission.body = Body::one(vec![0; (1 << 20) + 1]);
+        order.confirm = Some((3, 0));
+    });
+    play.submit(2, |order| order.submission.body = Body::one(vec![0; 1 << 20]));
+    play.up(true, false);
+    assert_eq!(submitted(&play.commands()), [(id(2), false)]);
+    assert!(
+        matches!(&play.events()[..], [ClientEvent::Confirmed { result: Err(why), .. }] if why.status == Status::TooLarge)
+    );
+}
+
+#[test]
 fn forgetting_travels_with_the_next_submission() {
     let mut play = Play::new(BIG);
     play.up(true, false);
     play.submit(1, |order| order.wait = Some(8));
     play.commands();
     play.say(done(1));
+    play.core.handed(play.now, id(1));
     play.submit(2, |_| {});
     let commands = play.commands();
     assert_eq!(submitted(&commands), [(id(2), false)]);
@@ -298,7 +328,7 @@ fn a_deadline_counts_from_the_call_whether_or_not_a_broker_is_there() {
 fn a_job_no_broker_heard_of_is_cancelled_here() {
     let mut play = Play::new(BIG);
     play.submit(1, |order| order.wait = Some(4));
-    play.core.cancel(play.now, 5, id(1), "changed my mind");
+    play.core.cancel(5, id(1), "changed my mind");
     let events = play.events();
     assert_eq!(verdict_of(&events[0]), (4, Outcome::Cancelled));
     assert_eq!(events[1], ClientEvent::Answered { ticket: 5, result: Ok(News::Accepted) });
@@ -310,8 +340,8 @@ fn a_job_no_broker_heard_of_is_cancelled_here() {
 fn cancelling_is_repeated_until_answered() {
     let mut play = Play::new(BIG);
     play.up(true, false);
-    play.core.cancel(play.now, 5, id(1), "why");
-    play.core.cancel(play.now, 6, id(1), "why");
+    play.core.cancel(5, id(1), "why");
+    play.core.cancel(6, id(1), "why");
     let cancel = ToBroker::Cancel { id: id(1), reason: "why".into(), own: false };
     assert!(play.commands().contains(&cancel));
     play.up(true, false);

@@ -1,0 +1,92 @@
+//! One blocking call: what the serving thread puts in, and what the calling thread waits for.
+//!
+//! Invariant: locked only for moments, by the caller and the serving thread; nothing else is locked meanwhile.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+
+use crate::core::client::{News, Ticket};
+use crate::model::{Failure, JobId, Verdict};
+use crate::run::gate::{Until, Wait, lock, wait_on};
+
+pub(super) struct Call {
+    pub(super) ticket: Ticket,
+    /// The turn of interruptions the caller entered in.
+    pub(super) turn: u64,
+    state: Mutex<Progress>,
+    changed: Condvar,
+}
+
+/// What a call has come to so far.
+#[derive(Default)]
+pub(super) struct Progress {
+    /// Jobs the broker took, in order, before the first it refused.
+    pub(super) accepted: usize,
+    /// Jobs it took or refused.
+    pub(super) confirmed: usize,
+    pub(super) refused: Option<(u32, Failure)>,
+    pub(super) ended: Vec<(JobId, Result<Arc<Verdict>, Failure>)>,
+    pub(super) answer: Option<Result<News, Failure>>,
+    /// The serving thread has looked at what is asked.
+    pub(super) is_seen: bool,
+    /// The caller waits no more.
+    pub(super) has_left: bool,
+    /// The handle has ended.
+    pub(super) is_over: bool,
+}
+
+/// Why a wait ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Woken {
+    /// It came to what was waited for.
+    Done,
+    /// The handle has ended.
+    Over,
+    Interrupted,
+    TimedOut,
+}
+
+impl Call {
+    /// `turn`: that of the caller's wait.
+    pub(super) fn new(turn: u64) -> Arc<Self> {
+        static TICKETS: AtomicU64 = AtomicU64::new(1);
+        Arc::new(Call {
+            ticket: TICKETS.fetch_add(1, Ordering::Relaxed),
+            turn,
+            state: Mutex::new(Progress::default()),
+            changed: Condvar::new(),
+        })
+    }
+
+    /// Changes what it has come to, and tells the caller.
+    pub(super) fn put<T>(&self, change: impl FnOnce(&mut Progress) -> T) -> T {
+        let result = change(&mut lock(&self.state));
+        self.changed.notify_all();
+        result
+    }
+
+    /// Waits until `is_done` says so.
+    pub(super) fn wait(
+        &self,
+        wait: Option<&Wait<'_>>,
+        until: Until,
+        mut is_done: impl FnMut(&Progress) -> bool,
+    ) -> (MutexGuard<'_, Progress>, Woken) {
+        let mut guard = lock(&self.state);
+        loop {
+            if is_done(&guard) {
+                return (guard, Woken::Done);
+            }
+            if guard.is_over {
+                return (guard, Woken::Over);
+            }
+            if wait.is_some_and(Wait::is_interrupted) {
+                return (guard, Woken::Interrupted);
+            }
+            guard = match wait_on(&self.changed, guard, until) {
+                Ok(guard) => guard,
+                Err(guard) => return (guard, Woken::TimedOut),
+            };
+        }
+    }
+}
