@@ -21,6 +21,8 @@ pub enum Input {
     Dropped { session: SessionId },
     /// It came back, nothing lost.
     Returned { session: SessionId },
+    /// The peer takes what it is sent much more slowly than it is sent, or does not any more.
+    Congested { session: SessionId, congested: bool },
     /// The session is over: the peer said goodbye, or was away too long.
     Closed { session: SessionId, on_purpose: bool },
 }

@@ -191,6 +191,9 @@ impl Hub {
                 .map(|heard| (heard, Vec::new()))
         };
         session.wake(&mut self.ready);
+        if let Some(congested) = session.congestion() {
+            self.inputs.push_back(Input::Congested { session: id, congested });
+        }
         match heard {
             Ok((Heard::Executed { commands, duplicates }, controls)) => {
                 self.counters.commands_received += commands;
@@ -240,6 +243,9 @@ impl Hub {
                 session.lane.push(&command);
                 session.wake(&mut self.ready);
                 self.counters.commands_sent += 1;
+                if let Some(congested) = session.congestion() {
+                    self.inputs.push_back(Input::Congested { session: id, congested });
+                }
                 if session.lane.kept() > self.limits.commands {
                     let message = format!("more than {} commands wait for this peer", self.limits.commands);
                     self.end(now, id, Failure::new(Status::Busy, message));

@@ -222,6 +222,11 @@ impl Lane {
         self.out.kept()
     }
 
+    /// Whether the other side takes what is said to it much more slowly than it is said. `said`: that was so before.
+    pub fn is_congested(&self, said: bool) -> bool {
+        self.out.is_congested(said)
+    }
+
     /// Whether neither side has been heard by the other.
     pub fn is_untouched(&self) -> bool {
         self.received() == 0 && self.out.can_resync(0)

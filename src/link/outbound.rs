@@ -25,6 +25,8 @@ pub(crate) struct Outbound {
     sent: usize,
     sent_bytes: usize,
     under_way_len: usize,
+    /// Bytes of all of `entries`, with frames.
+    kept_len: usize,
     /// The highest number ever sent.
     sent_max: u64,
     /// The highest number acknowledged.
@@ -64,6 +66,7 @@ impl Outbound {
             sent: 0,
             sent_bytes: 0,
             under_way_len: 0,
+            kept_len: 0,
             sent_max: 0,
             acked: 0,
             window_len,
@@ -98,7 +101,9 @@ impl Outbound {
         let before = self.bytes.len();
         let mut frames = Vec::new();
         encode(&mut Writer::new(&mut self.bytes, &mut frames));
-        self.entries.push_back(Entry { len: self.bytes.len() - before, frames });
+        let entry = Entry { len: self.bytes.len() - before, frames };
+        self.kept_len += entry.total();
+        self.entries.push_back(entry);
         self.last()
     }
 
@@ -120,6 +125,14 @@ impl Outbound {
     /// Commands kept: sent and not acknowledged, or waiting.
     pub(crate) fn kept(&self) -> usize {
         self.entries.len()
+    }
+
+    /// Whether more than two windows wait, or, once that was said, still more than half a window.
+    pub(crate) fn is_congested(&self, said: bool) -> bool {
+        if said {
+            return self.kept_len > self.window_len / 2 || self.entries.len() > limits::WINDOW_COMMANDS / 2;
+        }
+        self.kept_len > self.window_len * 2 || self.entries.len() > limits::WINDOW_COMMANDS * 2
     }
 
     /// The waiting commands that the next packet takes: at least one if the windows allow any, and then as many as fit.
@@ -205,6 +218,7 @@ impl Outbound {
         while self.first <= number {
             let Some(entry) = self.entries.pop_front() else { break };
             self.first += 1;
+            self.kept_len -= entry.total();
             self.bytes.advance(entry.len);
             if self.sent > 0 {
                 self.sent -= 1;

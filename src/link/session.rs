@@ -34,6 +34,8 @@ pub(crate) struct Session {
     pub(crate) timer_us: u64,
     /// It stands in the queue of sessions that may have something to send.
     pub(crate) queued: bool,
+    /// The core was told that the peer is slow.
+    pub(crate) congested: bool,
     welcome: Option<bool>,
     beat_reply: Option<Vec<Lease>>,
     goodbye: bool,
@@ -64,6 +66,7 @@ impl Session {
             since_us: 0,
             timer_us: 0,
             queued: false,
+            congested: false,
             welcome: None,
             beat_reply: None,
             goodbye: false,
@@ -76,6 +79,15 @@ impl Session {
             self.queued = true;
             ready.push_back(self.id);
         }
+    }
+
+    /// Whether the peer has become slow, or is not any more; `None` while nothing changes.
+    pub(crate) fn congestion(&mut self) -> Option<bool> {
+        let congested = self.lane.is_congested(self.congested);
+        (congested != self.congested).then(|| {
+            self.congested = congested;
+            congested
+        })
     }
 
     /// The peer is to be welcomed before anything else is said.

@@ -2,6 +2,8 @@
 
 use crate::rig::Rig;
 use bytes::Bytes;
+use forebay::core::jobs::SessionId;
+use forebay::core::session::Input;
 use forebay::model::{Body, JobOptions, Outcome, ReplyMode, Status};
 use forebay::wire::command::{FromBroker, GetMode, PeerKind, ToBroker};
 
@@ -183,4 +185,32 @@ fn events_tell_what_happened_before_and_after_they_were_asked_for() {
     ask(&mut rig, next + 1);
     rig.pass_ms(10_100);
     assert_eq!(told(&mut rig).unwrap().0, Vec::<String>::new(), "the time to wait is over");
+}
+
+#[test]
+fn a_slow_client_misses_words_on_the_way_but_no_result() {
+    let mut rig = Rig::new();
+    let (client, mut worker) = (rig.client(), rig.worker(1));
+    let mut job = rig.job(JobOptions::default());
+    let id = job.id;
+    job.wants_partial = true;
+    rig.submit_job(client, job).unwrap();
+    let grant = rig.start(worker);
+    let mut heard = Vec::new();
+    for (sequence, congested) in [(0, false), (1, true), (2, true), (3, false)] {
+        rig.input(Input::Congested { session: SessionId(client), congested });
+        rig.send(
+            worker.session,
+            ToBroker::Partial { lease: grant.lease, sequence, body: Body::one(Bytes::from_static(b"part")) },
+        );
+        heard.extend(rig.take(client, |command| match command {
+            FromBroker::PartialOf { sequence, .. } => Some(*sequence),
+            _ => None,
+        }));
+    }
+    assert_eq!(heard, [0, 3]);
+    rig.input(Input::Congested { session: SessionId(client), congested: true });
+    rig.complete(&mut worker, grant.lease);
+    assert_eq!(rig.outcome(client, id), Some(Outcome::Done));
+    assert_eq!(rig.broker.counters().words_dropped, 2);
 }

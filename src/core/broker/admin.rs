@@ -256,7 +256,7 @@ impl<J: Jobs> Broker<J> {
                 json["draining"] = json!(self.draining);
                 json["version"] = json!(self.config.version);
                 let counters = &self.counters;
-                json["sessions"] = json!({ "opened": counters.opened, "dropped": counters.dropped, "returned": counters.returned, "stale": counters.stale, "misplaced": counters.misplaced });
+                json["sessions"] = json!({ "opened": counters.opened, "dropped": counters.dropped, "returned": counters.returned, "stale": counters.stale, "misplaced": counters.misplaced, "words_dropped": counters.words_dropped });
                 json
             }
         }

@@ -206,6 +206,10 @@ impl<J: Jobs> Broker<J> {
     /// A running job's worker spoke, and its submitter wants to hear it.
     pub(super) fn said(&mut self, id: JobId, asker: &Asker, attempt: u32, word: Word) {
         let Some(session) = self.addressee(asker) else { return };
+        if matches!(self.side(session), Some(Side::Client(client)) if client.congested) {
+            self.counters.words_dropped += 1;
+            return;
+        }
         let command = match word {
             Word::Progress { fraction, note } => FromBroker::ProgressOf { id, attempt, fraction, note },
             Word::Partial { sequence, body } => FromBroker::PartialOf { id, attempt, sequence, body },

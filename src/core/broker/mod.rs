@@ -51,6 +51,8 @@ pub struct BrokerCounters {
     pub returned: u64,
     /// Answers refused because their lease was over.
     pub stale: u64,
+    /// Words of progress and partial results dropped because their client is slow.
+    pub words_dropped: u64,
     /// Commands that made no sense from such a peer.
     pub misplaced: u64,
 }
@@ -140,6 +142,11 @@ impl<J: Jobs> Broker<J> {
             Input::Opened { session, hello, identity } => self.open(now, session, *hello, identity),
             Input::Dropped { session } => self.dropped(now, session),
             Input::Returned { session } => self.returned(now, session),
+            Input::Congested { session, congested } => {
+                if let Some(Side::Client(client)) = self.side(session) {
+                    client.congested = congested;
+                }
+            }
             Input::Closed { session, on_purpose } => self.closed(now, session, on_purpose),
         }
         self.pump(now);

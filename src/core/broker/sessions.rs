@@ -37,6 +37,8 @@ pub(super) struct ClientSide {
     pub(super) pushed: u64,
     pub(super) pushes_allowed: u64,
     pub(super) backlog: VecDeque<(JobId, Arc<Verdict>)>,
+    /// It takes what it is sent too slowly: words on the way are dropped, results are not.
+    pub(super) congested: bool,
     /// FORGETs that are not carried out in full, by command number: how many jobs are left.
     pub(super) forgetting: BTreeMap<u64, usize>,
 }

@@ -233,7 +233,10 @@ impl World {
                 self.hub.handle(now, Output::BeatReply { session, dropped: vec![] });
             }
             Input::Closed { session, .. } => self.open.retain(|open| open.0 != session),
-            Input::Opened { .. } | Input::Dropped { .. } | Input::Returned { .. } => {}
+            Input::Opened { .. }
+            | Input::Dropped { .. }
+            | Input::Returned { .. }
+            | Input::Congested { .. } => {}
         }
     }
 
