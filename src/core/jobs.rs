@@ -36,6 +36,15 @@ pub struct Class {
     pub weight: u32,
 }
 
+/// How much a worker takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Allowance {
+    /// Jobs it may be granted in all since it came.
+    pub jobs: u64,
+    /// Bytes of payload it may hold at once, though always one job; 0 = no limit.
+    pub bytes: u64,
+}
+
 /// Who asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Asker {
@@ -151,7 +160,7 @@ pub trait Jobs {
     fn arrive(&mut self, now: Now, worker: WorkerId, name: &str);
     /// What a worker takes: its queues, and how many jobs it may be granted in all since it came. Counted from the
     /// beginning, so that a grant on its way is never granted twice; 0 withdraws.
-    fn demand(&mut self, now: Now, worker: WorkerId, classes: &[Class], allowed: u64);
+    fn demand(&mut self, now: Now, worker: WorkerId, classes: &[Class], allowed: Allowance);
     /// The worker will not come back under this number. Its leases were ended before by `finish`.
     fn leave(&mut self, now: Now, worker: WorkerId);
     /// A worker holds a job from another session or another broker. Answered `Adopted` or `Dropped`.

@@ -117,3 +117,27 @@ fn a_queue_takes_no_more_of_a_worker_than_its_slots() {
     assert!(rig.grant(worker).is_some());
     assert!(rig.grant(worker).is_none());
 }
+
+#[test]
+fn a_worker_holds_no_more_payload_than_it_allows_though_always_one_job() {
+    let mut rig = Rig::new();
+    let client = rig.client();
+    let worker = rig.worker_of("q", 0);
+    rig.send(worker.session, ToBroker::Demand { jobs: 10, bytes: 12 });
+    for _ in 0..4 {
+        // Seven bytes each.
+        rig.submit(client, JobOptions::default());
+    }
+    let first = rig.start(worker);
+    rig.start(worker);
+    assert!(rig.grant(worker).is_none());
+    let done = ToBroker::Done {
+        lease: first.lease,
+        body: Default::default(),
+        headers: Default::default(),
+        meta: Default::default(),
+    };
+    rig.send(worker.session, done);
+    assert!(rig.grant(worker).is_some());
+    assert!(rig.grant(worker).is_none());
+}

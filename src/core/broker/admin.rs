@@ -390,7 +390,7 @@ fn show_session(now: Now, session: &Session) -> Value {
         }
         Side::Worker(worker) => {
             shown["queues"] = worker.classes.iter().map(|class| class.queue.as_str()).collect();
-            shown["free"] = json!(worker.allowed.saturating_sub(worker.granted));
+            shown["free"] = json!(worker.allowed.jobs.saturating_sub(worker.granted));
             shown["granted"] = json!(worker.granted);
             shown["done"] = json!(worker.done);
             shown["draining"] = json!(worker.draining);

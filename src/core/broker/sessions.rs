@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use crate::core::broker::{Broker, worker_of};
-use crate::core::jobs::{Asker, Class, Jobs, SessionId};
+use crate::core::jobs::{Allowance, Asker, Class, Jobs, SessionId};
 use crate::core::session::Output;
 use crate::model::{JobId, Lease, Now, Owner, Verdict};
 use crate::wire::command::{FromBroker, Hello, PeerKind};
@@ -47,7 +47,7 @@ pub(super) struct ClientSide {
 #[derive(Clone, Debug, Default)]
 pub(super) struct WorkerSide {
     pub(super) classes: Vec<Class>,
-    pub(super) allowed: u64,
+    pub(super) allowed: Allowance,
     /// Grants sent in this session.
     pub(super) granted: u64,
     /// What it holds, by slot.

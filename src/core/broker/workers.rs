@@ -2,7 +2,7 @@
 
 use crate::core::broker::sessions::{Held, Session, Side, WorkerSide};
 use crate::core::broker::{Broker, What, session_of, worker_of};
-use crate::core::jobs::{Class, End, Jobs, SessionId, Word, WorkerId};
+use crate::core::jobs::{Allowance, Class, End, Jobs, SessionId, Word, WorkerId};
 use crate::core::session::Output;
 use crate::model::limits::WORKER_QUEUES_MAX;
 use crate::model::{Failure, JobId, Lease, Now, QueueName, Status, Stop};
@@ -23,8 +23,8 @@ impl<J: Jobs> Broker<J> {
                 self.count_workers();
                 self.done(session, number);
             }
-            ToBroker::Demand { jobs, .. } => {
-                self.change_worker(session, |worker| worker.allowed = jobs);
+            ToBroker::Demand { jobs, bytes } => {
+                self.change_worker(session, |worker| worker.allowed = Allowance { jobs, bytes });
                 self.pass_demand(now, session);
                 self.done(session, number);
             }
@@ -109,14 +109,14 @@ impl<J: Jobs> Broker<J> {
         if known.attached && !worker.draining && !self.draining {
             self.jobs.demand(now, worker_of(session), &worker.classes, worker.allowed);
         } else {
-            self.jobs.demand(now, worker_of(session), &worker.classes, 0);
+            self.jobs.demand(now, worker_of(session), &worker.classes, Allowance::default());
         }
     }
 
     /// Nothing more is handed to the worker.
     pub(super) fn withdraw(&mut self, now: Now, session: SessionId) {
         if let Some(Side::Worker(worker)) = self.sessions.get(&session).map(|session| &session.side) {
-            self.jobs.demand(now, worker_of(session), &worker.classes, 0);
+            self.jobs.demand(now, worker_of(session), &worker.classes, Allowance::default());
         }
     }
 

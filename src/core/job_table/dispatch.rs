@@ -10,7 +10,7 @@ use crate::core::job_table::entry::State;
 use crate::core::job_table::queue::Queue;
 use crate::core::job_table::ready::Place;
 use crate::core::job_table::{JobTable, SlotSet};
-use crate::core::jobs::{Class, Event, WorkerId};
+use crate::core::jobs::{Allowance, Class, Event, WorkerId};
 use crate::core::record::Record;
 use crate::model::{Lease, Now, QueueName, Stop};
 use crate::wire::command::Grant;
@@ -28,11 +28,13 @@ struct Taken {
 pub(super) struct Worker {
     pub(super) name: Arc<str>,
     takes: Vec<Taken>,
-    /// Grants it allowed in all, and grants it got.
-    pub(super) allowed: u64,
-    pub(super) granted: u64,
+    /// What it allowed, and the grants it got.
+    allowed: Allowance,
+    granted: u64,
     /// The jobs it holds.
     pub(super) held: SlotSet,
+    /// Bytes of their payloads.
+    held_bytes: u64,
     /// A lease of it lapsed and it has not been heard of since: nothing more is handed to it.
     pub(super) silent: bool,
     /// The suspect that runs there, and must run alone.
@@ -53,9 +55,10 @@ impl Worker {
         Worker {
             name: name.into(),
             takes: Vec::new(),
-            allowed: 0,
+            allowed: Allowance::default(),
             granted: 0,
             held: SlotSet::new(),
+            held_bytes: 0,
             silent: false,
             alone: None,
             reserved: None,
@@ -68,7 +71,10 @@ impl Worker {
 
     /// Whether it can take any job at all.
     pub(super) fn has_room(&self) -> bool {
-        self.allowed > self.granted && !self.silent && self.alone.is_none() && self.reserved.is_none()
+        let has_bytes =
+            self.allowed.bytes == 0 || self.held.is_empty() || self.held_bytes < self.allowed.bytes;
+        let may_take = !self.silent && self.alone.is_none() && self.reserved.is_none();
+        self.allowed.jobs > self.granted && has_bytes && may_take
     }
 
     fn takes(&self, queue: &QueueName) -> Option<&Taken> {
@@ -90,7 +96,7 @@ impl JobTable {
         self.workers.entry(worker).or_insert_with(|| Worker::new(name));
     }
 
-    pub(super) fn set_demand(&mut self, now: Now, id: WorkerId, classes: &[Class], allowed: u64) {
+    pub(super) fn set_demand(&mut self, now: Now, id: WorkerId, classes: &[Class], allowed: Allowance) {
         self.unlist(id);
         self.replace_classes(id, classes);
         let Some(worker) = self.workers.get_mut(&id) else { return };
@@ -348,13 +354,15 @@ impl JobTable {
         token
     }
 
-    /// Puts the job into the worker's hands again under the token it has.
+    /// Puts the job into the worker's hands again under the token it has. The worker is not listed as idle any more
+    /// until it is filled.
     pub(super) fn retake(&mut self, now: Now, slot: u32, id: WorkerId, name: &QueueName) {
         let until_us = now.after_ms(self.config.lease_ms);
-        let suspect = {
+        self.unlist(id);
+        let (suspect, bytes) = {
             let job = self.job_mut(slot);
             job.state = State::Leased { worker: id, until_us };
-            job.suspect
+            (job.suspect, job.body.len() as u64)
         };
         self.leases += 1;
         if let Some(queue) = self.queues.get_mut(name) {
@@ -362,6 +370,7 @@ impl JobTable {
         }
         if let Some(worker) = self.workers.get_mut(&id) {
             worker.held.insert(slot);
+            worker.held_bytes += bytes;
             if suspect {
                 worker.alone = Some(slot);
             }
@@ -379,7 +388,7 @@ impl JobTable {
             State::Leased { worker, .. } | State::Running { worker, .. } => worker,
             _ => return,
         };
-        let (name, token) = (job.queue.clone(), job.token);
+        let (name, token, bytes) = (job.queue.clone(), job.token, job.body.len() as u64);
         self.leases -= 1;
         if let Some(queue) = self.queues.get_mut(&name) {
             queue.leased -= 1;
@@ -387,6 +396,7 @@ impl JobTable {
         }
         let Some(worker) = self.workers.get_mut(&id) else { return };
         worker.held.remove(&slot);
+        worker.held_bytes -= bytes;
         let was_alone = worker.alone == Some(slot);
         if was_alone {
             worker.alone = None;
@@ -396,6 +406,7 @@ impl JobTable {
         }
         // The job itself is still in the old state; whoever called puts it into the next before anything is offered.
         let has_changed = was_alone
+            || worker.allowed.bytes != 0
             || worker.reserved.is_some()
             || worker.takes(&name).is_some_and(|taken| taken.class.slots != 0);
         if has_changed {

@@ -84,6 +84,7 @@ impl JobTable {
         }
         let (queue, begun) = (self.job(slot).queue.clone(), self.job(slot).begun);
         self.retake(now, slot, holder, &queue);
+        self.refill.push((now, holder));
         let job = self.job_mut(slot);
         job.first = false;
         if begun {

@@ -22,7 +22,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use crate::core::jobs::{
-    Admin, Answer, Asker, Caps, Class, End, Event, Io, IoDone, Jobs, SessionId, Tag, Word, WorkerId,
+    Admin, Allowance, Answer, Asker, Caps, Class, End, Event, Io, IoDone, Jobs, SessionId, Tag, Word,
+    WorkerId,
 };
 use crate::core::record::Record;
 use crate::core::timers::Timers;
@@ -327,7 +328,7 @@ impl Jobs for JobTable {
         self.add_worker(worker, name);
     }
 
-    fn demand(&mut self, now: Now, worker: WorkerId, classes: &[Class], allowed: u64) {
+    fn demand(&mut self, now: Now, worker: WorkerId, classes: &[Class], allowed: Allowance) {
         self.set_demand(now, worker, classes, allowed);
     }
 

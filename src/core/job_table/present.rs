@@ -58,6 +58,7 @@ impl JobTable {
         // Moving a job from one session of a worker to the next is no reason to revoke it there.
         self.job_mut(slot).token = 0;
         let token = self.hold(now, slot, worker);
+        self.refill.push((now, worker));
         let name = self.workers.get(&worker).map_or_else(|| "".into(), |worker| worker.name.clone());
         let job = self.job_mut(slot);
         if let State::Leased { until_us, .. } = job.state {
