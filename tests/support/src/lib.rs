@@ -1,19 +1,23 @@
 //! What the tests over real processes share: processes with deadlines, private folders, waiting for a condition,
-//! the prefix that C programs are built against, and a broker to talk to.
+//! the prefix that C programs are built against, a broker to talk to, and C programs that act as tests tell them.
 //!
 //! Invariant: nothing a test starts outlives it, nothing it writes lies outside its own folder, and no wait is
 //! without an end: what does not come in time fails the test with everything its processes said.
 
+mod actors;
 mod broker;
 mod prefix;
 mod process;
+mod stage;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+pub use actors::{Client, Ended, Started, Worker, ms_between, now_us};
 pub use broker::Broker;
 pub use prefix::Prefix;
 pub use process::{Finished, Process, command, run};
+pub use stage::{SHORT_LEASE, Stage, json_lines};
 
 /// The longest a test waits for what takes a moment. Generous: two busy cores must not fail a test.
 pub const SOON: Duration = Duration::from_secs(30);
@@ -31,6 +35,17 @@ macro_rules! binary {
 macro_rules! prefix {
     () => {
         $crate::Prefix::shared($crate::binary!(), std::path::Path::new(env!("CARGO_TARGET_TMPDIR")))
+    };
+}
+
+/// A broker, and the programs of `tests/c` and the examples to act on it; the broker's arguments may be given. See `Stage`.
+#[macro_export]
+macro_rules! stage {
+    () => {
+        $crate::stage!(&[])
+    };
+    ($arguments:expr) => {
+        $crate::Stage::new($crate::prefix!(), $crate::Broker::start_with($crate::binary!(), $arguments))
     };
 }
 

@@ -1,11 +1,12 @@
 //! The prefix that C programs of the tests are built against, made by the binary's own routine
 //! (`forebay prefix DIR`), and the examples built in it by their own Makefiles.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use crate::{Broker, SOON, command, run};
 
@@ -63,6 +64,25 @@ impl Prefix {
         compile.args(flags).arg("-I").arg(self.include()).arg(source).arg("-o").arg(program);
         compile.arg("-L").arg(self.lib()).args(["-lforebay", "-lpthread", "-Xlinker", "-rpath", "-Xlinker"]);
         run(compile.arg(self.lib()), SOON * 4).success();
+    }
+
+    /// A C program of `tests/c`, as in `program("claims_worker")`, built once in each test process.
+    #[track_caller]
+    pub fn program(&self, name: &str) -> PathBuf {
+        static BUILT: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+        let folder = self.root.with_file_name("programs");
+        let program = folder.join(name);
+        let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+        if built.insert(name.to_owned()) {
+            let _alone = Alone::in_folder(self.root.parent().expect("a folder in a folder"));
+            fs::create_dir_all(&folder).expect("a folder for programs");
+            let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../c").join(name).with_extension("c");
+            // Put in place whole: another test process may be running the one that is there.
+            let fresh = program.with_extension(std::process::id().to_string());
+            self.cc(&["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror"], &source, &fresh);
+            fs::rename(&fresh, &program).expect("a program in its place");
+        }
+        program
     }
 
     /// A program of `examples-c` or `examples-cpp`, as in `example("examples-c/hello_worker")`. All of them are
