@@ -7,6 +7,8 @@
 
 use std::time::Duration;
 
+#[doc(hidden)]
+pub mod bare;
 pub mod broker;
 pub mod client;
 pub mod command;

@@ -15,6 +15,7 @@ mod frames;
 mod listen;
 mod monitor;
 mod poll;
+mod proxy;
 mod router;
 mod socket;
 #[cfg(test)]
@@ -30,6 +31,7 @@ pub use endpoint::{Endpoint, INPROC_NAME_LEN_MAX, IPC_PATH_LEN_MAX, Side, runtim
 pub use error::{Error, ErrorKind, Result};
 pub use frames::Frames;
 pub use poll::{PollFds, Poller, Source};
+pub use proxy::Proxy;
 pub use router::{FromPeer, Identity, PeerId, Router, RouterOptions, Sent};
 pub use socket::FRAME_LEN_MAX;
 pub use thread::spawn_quiet;

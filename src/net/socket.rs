@@ -210,6 +210,11 @@ impl Socket {
         Ok(())
     }
 
+    /// For calls of libzmq that are made nowhere else.
+    pub(crate) fn raw(&self) -> *mut c_void {
+        self.raw
+    }
+
     pub(crate) fn context(&self) -> &Context {
         &self.context
     }
