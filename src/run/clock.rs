@@ -12,9 +12,13 @@ fn origin() -> Instant {
     *ORIGIN.get_or_init(Instant::now)
 }
 
+/// What the clock that never jumps shows when the process looks at it first: 60 days, so that moments before, such as
+/// when a job was accepted that a store brought back, can be told.
+const FIRST_US: u64 = 60 * 24 * 3_600 * 1_000_000;
+
 /// Both clocks, now.
 pub fn now() -> Now {
-    Now { us: origin().elapsed().as_micros() as u64, wall_ms: wall_ms() }
+    Now { us: FIRST_US + origin().elapsed().as_micros() as u64, wall_ms: wall_ms() }
 }
 
 /// Unix milliseconds.
