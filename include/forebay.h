@@ -321,6 +321,13 @@ typedef struct {
 } forebay_id_t;
 
 /**
+ * Makes an id by the local clock, greater than any this process made before.
+ *
+ * FOREBAY_ERR_IO when the system has no random bytes. Any thread.
+ */
+FOREBAY_API forebay_status_t forebay_id_new(forebay_id_t *id);
+
+/**
  * Writes an id as text, such as "0198c0de-7a5b-7c1d-8e2f-0123456789ab", with its NUL, into `buf` of `cap` bytes; less of
  * it, still with a NUL, where `cap` is too small. FOREBAY_ID_TEXT_CAP bytes are enough.
  *
@@ -480,6 +487,451 @@ forebay_status_t forebay_buffer_new(size_t len,
  * Any thread; nobody else may use the object any more.
  */
 FOREBAY_API void forebay_buffer_free(forebay_buffer_t *buffer);
+
+
+/* ---- Jobs to submit ------------------------------------------------------------------------------------------
+ *
+ * A job as the caller describes it. Everything it points to is read before the call returns and may be freed after it,
+ * a buffer included. Only `struct_size` and `queue` must be set; what stays 0 has its default:
+ *
+ *     forebay_submit_t job = {.struct_size = sizeof job};
+ *     job.queue = "resize";
+ *     job.payload = image;
+ *     job.payload_len = image_len; */
+
+/** One of several parts of a payload or a result. This structure is frozen. */
+typedef struct {
+    /** Its bytes; may be NULL when `len` is 0. */
+    const void *data;
+    /** How many. */
+    size_t len;
+} forebay_frame_t;
+
+/** Named bytes that travel beside a payload. This structure is frozen. */
+typedef struct {
+    /** Its name, UTF-8. */
+    const char *name;
+    /** Its bytes; may be NULL when `len` is 0. */
+    const void *data;
+    /** How many. */
+    size_t len;
+} forebay_header_t;
+
+/** A job to submit. Grows only at its end. */
+typedef struct {
+    /** sizeof(forebay_submit_t). In an array the first element's counts for all. */
+    size_t struct_size;
+    /**
+     * Its id, for a job that may be submitted again by another process or after a restart; the broker remembers it for
+     * 24 hours. NULL: made by the library.
+     */
+    const forebay_id_t *id;
+    /** The queue it waits in: 1 to 255 bytes of UTF-8 without control characters. */
+    const char *queue;
+    /**
+     * What the worker gets, any bytes. Only one of payload, frames and buffer may be set; none is an empty payload.
+     */
+    const void *payload;
+    /** Bytes of it. */
+    size_t payload_len;
+    /** The same in several parts, which stay apart. */
+    const forebay_frame_t *frames;
+    /** How many. */
+    size_t frames_len;
+    /** The same in library memory, which is not copied; see forebay_buffer_new. */
+    const forebay_buffer_t *buffer;
+    /** What travels beside the payload. A header of the options with the same name is replaced. */
+    const forebay_header_t *headers;
+    /** How many. */
+    size_t headers_len;
+    /** Its rules and headers, "job." keys; NULL: what the environment says. Read once for each object. */
+    const forebay_options_t *options;
+    /** Over job.delay_ms, unless 0. */
+    int64_t delay_ms;
+    /** Over job.queue_ms, unless 0. */
+    int64_t queue_ms;
+    /** Over job.run_ms, unless 0. */
+    int64_t run_ms;
+    /** Over job.deadline_ms, unless 0. */
+    int64_t deadline_ms;
+    /** Over job.attempts, unless 0. */
+    uint32_t attempts;
+    /** Over job.priority, unless 0: 1 (lowest) to 8, 4 is normal. */
+    uint32_t priority;
+    /** Comes back with every piece of news about the job. */
+    uint64_t tag;
+    /**
+     * Which news forebay_client_next hands over: OR of 1u << FOREBAY_KIND_.... A job that wants its result gets it from
+     * next only; any other only from the waits.
+     */
+    uint32_t want;
+    /** 0. */
+    uint32_t reserved;
+} forebay_submit_t;
+
+
+/* ---- Results -------------------------------------------------------------------------------------------------
+ *
+ * One piece of news about a job: its result, progress, a partial result, or the answer to an operator's command. It
+ * belongs to the caller, never changes, and may be read by many threads at once; what its getters lend lives as long as
+ * it does, also after its client is gone. */
+
+/** One piece of news about a job. */
+typedef struct forebay_result_t forebay_result_t;
+
+/** What is known by one piece of news. Grows only at its end. */
+typedef struct {
+    /** sizeof(forebay_result_view_t), set by the caller. */
+    size_t struct_size;
+    /** The job; all zero in answers that are not about one. */
+    forebay_id_t id;
+    /** FOREBAY_OUTCOME_...: how the job ended, or stands as far as this tells. */
+    int32_t outcome;
+    /** How often it had been started. */
+    uint32_t attempt;
+    /** The first frame of the result, never NULL. Not aligned. */
+    const void *data;
+    /** Bytes of it. */
+    size_t data_len;
+    /**
+     * A short word for programs that says why a job failed, such as "abandoned"; of REFUSED the status's name; else empty.
+     */
+    const char *code;
+    /** The same as one sentence for people; of PROGRESS its note; else empty. */
+    const char *message;
+    /** More, such as a traceback; else empty. */
+    const char *detail;
+    /** How far the job is, 0 to 1. */
+    double progress;
+    /** Frames of the result. */
+    uint32_t frames;
+    /** FOREBAY_KIND_...: what the news is. */
+    int32_t kind;
+    /** What the job was submitted with. */
+    uint64_t tag;
+    /** The number of a partial result, from 0 in each attempt. */
+    uint64_t sequence;
+    /** Headers of the result. */
+    uint32_t headers;
+    /** Of REFUSED the status that a submit would have answered; else 0. */
+    forebay_status_t status;
+    /** Of REFUSED, after how many milliseconds trying again makes sense; -1 where the broker has not said. */
+    int64_t retry_after_ms;
+} forebay_result_view_t;
+
+/**
+ * Fills `*view`, whose `struct_size` the caller has set. Its pointers live as long as the result.
+ *
+ * FOREBAY_ERR_ARGUMENT for a NULL or a `struct_size` that nobody set; `*view` is as it was then. Any thread.
+ */
+FOREBAY_API forebay_status_t forebay_result_view(const forebay_result_t *result, forebay_result_view_t *view);
+
+/**
+ * Frame `i` of the result, from 0, its bytes in `*len`; NULL past the last and for a `result` of NULL.
+ *
+ * Any thread. The bytes live as long as the result and are not aligned. `len` may be NULL.
+ */
+FOREBAY_API const void *forebay_result_frame(const forebay_result_t *result, uint32_t i, size_t *len);
+
+/**
+ * Header `i` of the result, from 0: 1 and its name and bytes, or 0 past the last and for a `result` of NULL.
+ *
+ * Any thread. Name and bytes live as long as the result. `name`, `data` and `len` each may be NULL.
+ */
+FOREBAY_API
+int32_t forebay_result_header_at(const forebay_result_t *result,
+                                 uint32_t i,
+                                 const char **name,
+                                 const void **data,
+                                 size_t *len);
+
+/**
+ * What broker and worker know of the job, as a JSON object of strings: attempts, worker, host, times ... Fields are only
+ * ever added. NULL for a `result` of NULL.
+ *
+ * Any thread. The text lives as long as the result.
+ */
+FOREBAY_API
+const char *forebay_result_meta(const forebay_result_t *result);
+
+/**
+ * Frees a result. A `result` of NULL is nothing.
+ *
+ * Any thread; nobody else may use the result, or what it lent, any more.
+ */
+FOREBAY_API void forebay_result_free(forebay_result_t *result);
+
+
+/* ---- Client --------------------------------------------------------------------------------------------------
+ *
+ * A client submits jobs and hands their results over. Every function may be called from any thread, by many at once,
+ * but for forebay_client_free. One thread of the library owns the connection: it finds the broker, also after a restart
+ * of it, and submits again what the broker may have lost.
+ *
+ * A `timeout_ms` below 0 waits for ever, 0 does not wait. A wait that ends with nothing to hand over answers
+ * FOREBAY_TIMED_OUT or FOREBAY_INTERRUPTED, which are above 0, and makes no error. */
+
+/** A connection that submits jobs. */
+typedef struct forebay_client_t forebay_client_t;
+
+/**
+ * Opens a client on `endpoint`, one address or several separated by commas: "ipc:///run/user/1000/forebay/broker.sock",
+ * "tcp://10.0.0.5:7711", "tcp://[::1]:7711", "inproc://name". It returns at once and never waits for the network, so the
+ * broker may be started later.
+ *
+ * `endpoint` may be NULL: $FOREBAY_BROKER, else the default address. `options` may be NULL; the "client." keys are read.
+ * `err` may be NULL. The caller frees the client by forebay_client_free.
+ *
+ * FOREBAY_ERR_ADDRESS when an address is wrong, FOREBAY_ERR_OPTION when an option of the environment is,
+ * FOREBAY_ERR_IO when the system gives no thread or descriptor.
+ */
+FOREBAY_API
+forebay_status_t forebay_client_open(const char *endpoint,
+                                     const forebay_options_t *options,
+                                     forebay_client_t **client,
+                                     forebay_error_t **err);
+
+/**
+ * Waits until the broker has welcomed the client.
+ *
+ * FOREBAY_TIMED_OUT, FOREBAY_INTERRUPTED; a broker that refuses the client, for good, is FOREBAY_ERR_PROTOCOL or
+ * FOREBAY_ERR_DENIED. `err` may be NULL.
+ */
+FOREBAY_API
+forebay_status_t forebay_client_ready(forebay_client_t *client,
+                                      int64_t timeout_ms,
+                                      forebay_error_t **err);
+
+/** FOREBAY_STATE_...; 0 for a `client` of NULL. */
+FOREBAY_API int32_t forebay_client_state(const forebay_client_t *client);
+
+/**
+ * Submits `n` jobs and waits until the broker holds them at the level they ask. FOREBAY_OK: it holds all of them. Else it
+ * holds the first `*accepted`, and the status and the error speak of the next one.
+ *
+ * `ids`, an array of `n`, and `accepted` are written, whatever the status, as soon as every argument is found valid: a
+ * caller whose submit was not confirmed can wait for the ids, cancel them, or submit them again. `ids` may be NULL.
+ * `accepted` may be NULL. `jobs` may be NULL when `n` is 0. `err` may be NULL.
+ *
+ * FOREBAY_ERR_UNCONFIRMED when the broker has not answered in time; the jobs may exist. FOREBAY_ERR_BUSY when it has no
+ * room. FOREBAY_ERR_CONFLICT when the id is in use with other content, FOREBAY_ERR_TOO_OLD when it is older than the
+ * broker remembers, FOREBAY_ERR_TOO_LARGE, FOREBAY_ERR_UNSUPPORTED for a durable job without a store.
+ */
+FOREBAY_API
+forebay_status_t forebay_client_submit(forebay_client_t *client,
+                                       const forebay_submit_t *jobs,
+                                       size_t n,
+                                       int64_t timeout_ms,
+                                       forebay_id_t *ids,
+                                       size_t *accepted,
+                                       forebay_error_t **err);
+
+/**
+ * Takes `n` jobs into the client's window and returns at once; they are sent as fast as the broker takes them. What
+ * becomes of them is told by forebay_client_flush, by FOREBAY_KIND_ACCEPTED and FOREBAY_KIND_REFUSED where the job wants
+ * them, and by the result.
+ *
+ * FOREBAY_ERR_BUSY when the window has no room for all; the first `*accepted` were taken. Arguments as for
+ * forebay_client_submit: `ids` may be NULL. `accepted` may be NULL. `jobs` may be NULL when `n` is 0. `err` may be NULL.
+ */
+FOREBAY_API
+forebay_status_t forebay_client_enqueue(forebay_client_t *client,
+                                        const forebay_submit_t *jobs,
+                                        size_t n,
+                                        forebay_id_t *ids,
+                                        size_t *accepted,
+                                        forebay_error_t **err);
+
+/**
+ * Waits until the broker has answered everything that was enqueued before.
+ *
+ * FOREBAY_ERR_UNCONFIRMED when it has not in time, FOREBAY_ERR_BUSY and the like when it has refused a job since the last
+ * flush; the error speaks of the first. `err` may be NULL.
+ */
+FOREBAY_API
+forebay_status_t forebay_client_flush(forebay_client_t *client,
+                                      int64_t timeout_ms,
+                                      forebay_error_t **err);
+
+/**
+ * Submits one job and waits for its result. The timeout is also the job's deadline unless one is set, so that nothing
+ * runs on for a caller who left. FOREBAY_OK: the job has ended; how, says the result's outcome.
+ *
+ * `*id` is written, whatever the status, as soon as the arguments are valid. `id` may be NULL. `err` may be NULL. The
+ * caller frees the result.
+ *
+ * FOREBAY_ERR_UNCONFIRMED when there was no result in time; else as for forebay_client_submit.
+ */
+FOREBAY_API
+forebay_status_t forebay_client_call(forebay_client_t *client,
+                                     const forebay_submit_t *job,
+                                     int64_t timeout_ms,
+                                     forebay_id_t *id,
+                                     forebay_result_t **result,
+                                     forebay_error_t **err);
+
+/**
+ * Waits for the result of a job, of this client or of another one with its name. The caller frees the result.
+ *
+ * FOREBAY_TIMED_OUT, FOREBAY_INTERRUPTED; FOREBAY_ERR_NOT_FOUND for an unknown id, which another client's is too;
+ * FOREBAY_ERR_STATE for a job that wants its result delivered by forebay_client_next. `err` may be NULL.
+ */
+FOREBAY_API
+forebay_status_t forebay_client_wait(forebay_client_t *client,
+                                     const forebay_id_t *id,
+                                     int64_t timeout_ms,
+                                     forebay_result_t **result,
+                                     forebay_error_t **err);
+
+/**
+ * Waits until at least `at_least` of `n` jobs have ended. `results[i]` belongs to `ids[i]` and becomes NULL where that job
+ * has not ended; `*ended` says how many have. Both are written, whatever the status, as soon as the arguments are valid,
+ * so that no result is lost when the wait ends early. The caller frees the results.
+ *
+ * Statuses as for forebay_client_wait. `ids` may be NULL when `n` is 0. `ended` may be NULL. `err` may be NULL.
+ */
+FOREBAY_API
+forebay_status_t forebay_client_wait_many(forebay_client_t *client,
+                                          const forebay_id_t *ids,
+                                          size_t n,
+                                          size_t at_least,
+                                          int64_t timeout_ms,
+                                          forebay_result_t **results,
+                                          size_t *ended,
+                                          forebay_error_t **err);
+
+/**
+ * The next piece of news that a job's `want` asked for, in order of arrival. The caller frees the result.
+ *
+ * FOREBAY_TIMED_OUT, FOREBAY_INTERRUPTED. `err` may be NULL.
+ */
+FOREBAY_API
+forebay_status_t forebay_client_next(forebay_client_t *client,
+                                     int64_t timeout_ms,
+                                     forebay_result_t **result,
+                                     forebay_error_t **err);
+
+/**
+ * Like forebay_client_next for up to `cap` pieces of news at once: it waits for the first and takes what is there.
+ * `*got` says how many of `results` were written.
+ *
+ * FOREBAY_ERR_ARGUMENT for a `cap` of 0. `err` may be NULL.
+ */
+FOREBAY_API
+forebay_status_t forebay_client_next_many(forebay_client_t *client,
+                                          int64_t timeout_ms,
+                                          forebay_result_t **results,
+                                          size_t cap,
+                                          size_t *got,
+                                          forebay_error_t **err);
+
+/**
+ * How a job stands, without taking its result: outcome, attempt, progress, and the result where it has ended. The caller
+ * frees the result.
+ *
+ * FOREBAY_TIMED_OUT, FOREBAY_INTERRUPTED; FOREBAY_ERR_NOT_FOUND for an unknown id. `err` may be NULL.
+ */
+FOREBAY_API
+forebay_status_t forebay_client_peek(forebay_client_t *client,
+                                     const forebay_id_t *id,
+                                     int64_t timeout_ms,
+                                     forebay_result_t **result,
+                                     forebay_error_t **err);
+
+/**
+ * Says that a result was received and need not be kept. Only with client.ack = manual; otherwise it was said as the
+ * result was handed over. Never waits.
+ *
+ * `err` may be NULL.
+ */
+FOREBAY_API
+forebay_status_t forebay_client_ack(forebay_client_t *client,
+                                    const forebay_id_t *id,
+                                    forebay_error_t **err);
+
+/**
+ * Cancels a job. FOREBAY_OK: it is CANCELLED for ever and no result of it will count; a worker that runs it is told to
+ * stop.
+ *
+ * FOREBAY_ERR_STATE when it has ended otherwise, FOREBAY_ERR_UNCONFIRMED when the broker has not answered in time,
+ * FOREBAY_ERR_NOT_FOUND for an unknown id. `reason` may be NULL. `err` may be NULL.
+ */
+FOREBAY_API
+forebay_status_t forebay_client_cancel(forebay_client_t *client,
+                                       const forebay_id_t *id,
+                                       const char *reason,
+                                       int64_t timeout_ms,
+                                       forebay_error_t **err);
+
+/**
+ * Waits until at least `n` workers have registered a queue: for tests and for programs that start both.
+ *
+ * FOREBAY_TIMED_OUT, FOREBAY_INTERRUPTED. `err` may be NULL.
+ */
+FOREBAY_API
+forebay_status_t forebay_client_wait_workers(forebay_client_t *client,
+                                             const char *queue,
+                                             uint32_t n,
+                                             int64_t timeout_ms,
+                                             forebay_error_t **err);
+
+/**
+ * Carries out an operator's command; forebay_command_at lists them. The result's data is JSON, to which fields are only
+ * ever added. `arguments` are "admin." keys, and "job." and "queue." keys for "queue.set". The caller frees the result.
+ *
+ * FOREBAY_ERR_UNSUPPORTED for a command the broker does not know, FOREBAY_ERR_ARGUMENT when one of its arguments is
+ * missing or wrong, FOREBAY_ERR_NOT_FOUND, FOREBAY_ERR_UNCONFIRMED when it has not answered in time. `arguments` may be
+ * NULL. `err` may be NULL.
+ */
+FOREBAY_API
+forebay_status_t forebay_client_admin(forebay_client_t *client,
+                                      const char *command,
+                                      const forebay_options_t *arguments,
+                                      int64_t timeout_ms,
+                                      forebay_result_t **json,
+                                      forebay_error_t **err);
+
+/**
+ * The operator's command with number `i`, from 0: 1 and its texts, or 0 past the last.
+ *
+ * The texts live for ever. `name`, `arguments` and `text` each may be NULL.
+ */
+FOREBAY_API int32_t forebay_command_at(size_t i, const char **name, const char **arguments, const char **text);
+
+/**
+ * What this client has counted, as JSON in the result's data: sent, acknowledged, sent again, reconnections, refused,
+ * round trip ... The caller frees the result. Never waits.
+ *
+ * `err` may be NULL.
+ */
+FOREBAY_API
+forebay_status_t forebay_client_stats(forebay_client_t *client,
+                                      forebay_result_t **json,
+                                      forebay_error_t **err);
+
+/**
+ * A descriptor that is readable exactly while forebay_client_next would not wait, for poll, epoll and event loops. It is
+ * the library's: only watch it. It lives as long as the client. -1 when there is
+ * none, and for a `client` of NULL.
+ */
+FOREBAY_API
+int64_t forebay_client_fd(const forebay_client_t *client);
+
+/**
+ * Ends all waits on this client now, each with FOREBAY_INTERRUPTED; if none waits, the next one.
+ *
+ * Async-signal-safe. FOREBAY_ERR_ARGUMENT for a `client` of NULL.
+ */
+FOREBAY_API forebay_status_t forebay_client_interrupt(forebay_client_t *client);
+
+/**
+ * Closes a client and frees it: waits up to client.linger_ms for what is still to be sent. Jobs the broker holds run on.
+ * Its results stay valid. A `client` of NULL is nothing.
+ *
+ * No other thread may be inside a call on it, or begin one. In a forked child it forgets the handle without closing.
+ */
+FOREBAY_API
+void forebay_client_free(forebay_client_t *client);
 
 
 /* ---- Embedded broker -----------------------------------------------------------------------------------------

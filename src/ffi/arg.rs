@@ -4,7 +4,7 @@ use std::ffi::{CStr, CString, c_char, c_void};
 use std::ptr;
 use std::time::Duration;
 
-use crate::model::{Failure, Status};
+use crate::model::{Failure, Status, limits};
 
 fn wrong(name: &str, why: &str) -> Failure {
     Failure::new(Status::Argument, format!("{name} {why}"))
@@ -120,9 +120,28 @@ pub(super) fn timeout(timeout_ms: i64) -> Option<Duration> {
     u64::try_from(timeout_ms).ok().map(Duration::from_millis)
 }
 
-/// A time that may not be negative.
+/// A time that is neither negative nor longer than any may be.
 pub(super) fn duration_ms(ms: i64, name: &str) -> Result<u64, Failure> {
-    u64::try_from(ms).map_err(|_| wrong(name, &format!("is {ms}; right would be 0 or more milliseconds")))
+    let bounded = u64::try_from(ms).ok().filter(|ms| *ms <= limits::INTERVAL_MS_MAX);
+    bounded.ok_or_else(|| {
+        wrong(name, &format!("is {ms}; right would be 0 to {} milliseconds", limits::INTERVAL_MS_MAX))
+    })
+}
+
+/// A number that is not larger than it may be.
+pub(super) fn at_most(number: u32, max: u32, name: &str) -> Result<(), Failure> {
+    if number <= max {
+        return Ok(());
+    }
+    Err(wrong(name, &format!("is {number}; right would be 0 (as the options say) to {max}")))
+}
+
+/// A call that does something answers 0 or below: one whose time is over is not done.
+pub(super) fn done_in_time(result: Result<(), Failure>, what: &str) -> Result<(), Failure> {
+    result.map_err(|failure| match failure.status {
+        Status::TimedOut | Status::Interrupted => Failure::new(Status::Unconfirmed, what),
+        _ => failure,
+    })
 }
 
 /// Text for C. Peers may have put anything into it: it is cut at the first NUL.

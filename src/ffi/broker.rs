@@ -92,7 +92,7 @@ pub unsafe extern "C" fn forebay_broker_drain(
     guard!(err, {
         // SAFETY: NULL or a broker that lives, as the contract says.
         let broker = unsafe { arg::object(broker, "broker") }?;
-        broker.broker.drain(arg::timeout(timeout_ms))
+        arg::done_in_time(broker.broker.drain(arg::timeout(timeout_ms)), "jobs still run; the drain goes on")
     })
 }
 
@@ -108,7 +108,7 @@ pub unsafe extern "C" fn forebay_broker_stop(
     guard!(err, {
         // SAFETY: NULL or a broker that lives, as the contract says.
         let broker = unsafe { arg::object(broker, "broker") }?;
-        broker.broker.stop(arg::timeout(timeout_ms))
+        arg::done_in_time(broker.broker.stop(arg::timeout(timeout_ms)), "the broker has not ended yet")
     })
 }
 

@@ -26,6 +26,20 @@ impl From<JobId> for forebay_id_t {
 /// Bytes of an id's text with its NUL.
 pub const FOREBAY_ID_TEXT_CAP: usize = 37;
 
+/// Makes an id by the local clock, greater than any this process made before.
+///
+/// FOREBAY_ERR_IO when the system has no random bytes. Any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn forebay_id_new(id: *mut forebay_id_t) -> forebay_status_t {
+    guard!(std::ptr::null_mut(), {
+        let id = arg::out(id, "id")?;
+        let made = crate::api::id_new()?;
+        // SAFETY: not NULL, and may be written as the contract says.
+        unsafe { id.write(made.into()) };
+        Ok(())
+    })
+}
+
 /// Writes an id as text, such as "0198c0de-7a5b-7c1d-8e2f-0123456789ab", with its NUL, into `buf` of `cap` bytes; less of
 /// it, still with a NUL, where `cap` is too small. FOREBAY_ID_TEXT_CAP bytes are enough.
 ///
@@ -58,6 +72,29 @@ pub unsafe extern "C" fn forebay_id_parse(text: *const c_char, id: *mut forebay_
         unsafe { id.write(parsed.into()) };
         Ok(())
     })
+}
+
+/// An id that must be there.
+///
+/// # Safety
+/// `id` is NULL or an id.
+pub(super) unsafe fn read(id: *const forebay_id_t, name: &str) -> Result<JobId, Failure> {
+    // SAFETY: the caller's promise. An id is bytes and needs no alignment.
+    unsafe { arg::object(id, name) }.map(|id| JobId(id.bytes))
+}
+
+/// Ids that must be there.
+///
+/// # Safety
+/// `ids` is NULL or `len` ids.
+pub(super) unsafe fn read_all(
+    ids: *const forebay_id_t,
+    len: usize,
+    name: &str,
+) -> Result<Vec<JobId>, Failure> {
+    // SAFETY: the caller's promise. An id is bytes and needs no alignment.
+    let ids = unsafe { arg::array(ids, len, name) }?;
+    Ok(ids.iter().map(|id| JobId(id.bytes)).collect())
 }
 
 const _: () = assert!(size_of::<forebay_id_t>() == 16 && align_of::<forebay_id_t>() == 1);

@@ -14,9 +14,12 @@ mod arg;
 
 pub mod broker;
 pub mod buffer;
+pub mod client;
 pub mod error;
 pub mod id;
 pub mod log;
 pub mod options;
+pub mod result;
 pub mod status;
+pub mod submit;
 pub mod version;

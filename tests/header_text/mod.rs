@@ -7,7 +7,8 @@ use std::fs;
 use std::path::Path;
 
 /// The files of src/ffi in the order of the manual. A file may only name types of those before it.
-const SECTIONS: [&str; 8] = ["version", "status", "error", "id", "options", "buffer", "broker", "log"];
+const SECTIONS: [&str; 11] =
+    ["version", "status", "error", "id", "options", "buffer", "submit", "result", "client", "broker", "log"];
 
 /// The folder of the package.
 pub fn root() -> &'static Path {
