@@ -149,7 +149,7 @@ fn is_word_at(code: &str, word: &str) -> bool {
         let before = code[..at].chars().next_back();
         let after = code[at + word.len()..].chars().next();
         let open = word.ends_with(part_of_name);
-        !before.is_some_and(part_of_name) && !(open && after.is_some_and(part_of_name))
+        !(before.is_some_and(part_of_name) || open && after.is_some_and(part_of_name))
     })
 }
 

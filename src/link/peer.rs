@@ -376,12 +376,11 @@ impl Peer {
             return self.say_hello(now);
         }
         if now.us >= self.beat_due_us {
-            let quiet_since_us = match self.config.kind {
+            let quiet_until_us = match self.config.kind {
                 // A worker's beats carry its leases.
-                PeerKind::Worker => 0,
-                PeerKind::Client => self.sent_us,
+                PeerKind::Worker => now.us,
+                PeerKind::Client => self.sent_us.saturating_add(beat_ms.saturating_mul(1_000)),
             };
-            let quiet_until_us = quiet_since_us.saturating_add(beat_ms.saturating_mul(1_000));
             if quiet_until_us > now.us {
                 self.beat_due_us = quiet_until_us;
             } else {

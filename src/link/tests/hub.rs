@@ -1,1 +1,554 @@
-//! Hub.
+//! How sessions begin, move, go on and end.
+
+use bytes::Bytes;
+
+use super::world::{CONN, at, config, job_id, terms};
+use crate::core::jobs::SessionId;
+use crate::core::session::{Input, Output, PeerEvent};
+use crate::link::{ConnId, Hub, HubLimits, Peer, PeerConfig};
+use crate::model::{Failure, Lease, Now, Status, limits};
+use crate::wire::command::{Control, FromBroker, PeerKind, Secret, ToBroker, Welcome};
+use crate::wire::{Header, Packet, control_packet};
+
+const OTHER: ConnId = ConnId(2);
+const ONE: SessionId = SessionId(1);
+const TWO: SessionId = SessionId(2);
+
+fn hub() -> Hub {
+    Hub::new(terms(), HubLimits::default())
+}
+
+fn peer(kind: PeerKind) -> Peer {
+    Peer::new(config(kind))
+}
+
+fn inputs(hub: &mut Hub) -> Vec<Input> {
+    std::iter::from_fn(|| hub.poll_input()).collect()
+}
+
+/// The inputs without what they carry.
+fn names(hub: &mut Hub) -> Vec<&'static str> {
+    let name = |input: &Input| match input {
+        Input::Opened { .. } => "opened",
+        Input::Command { .. } => "command",
+        Input::Beat { .. } => "beat",
+        Input::Dropped { .. } => "dropped",
+        Input::Returned { .. } => "returned",
+        Input::Closed { on_purpose: true, .. } => "left",
+        Input::Closed { on_purpose: false, .. } => "closed",
+    };
+    inputs(hub).iter().map(name).collect()
+}
+
+fn packets(hub: &mut Hub, now: Now) -> Vec<(ConnId, Vec<Bytes>)> {
+    std::iter::from_fn(|| hub.poll_packet(now)).collect()
+}
+
+fn controls(frames: &[Bytes]) -> Vec<Control> {
+    let packet = Packet::open(frames).expect("a packet");
+    if packet.header.control { packet.controls().expect("controls") } else { vec![] }
+}
+
+/// What the hub says to connections by packets without numbers.
+fn said(hub: &mut Hub, now: Now) -> Vec<(ConnId, Control)> {
+    let all = packets(hub, now);
+    all.iter().flat_map(|(conn, frames)| controls(frames).into_iter().map(|c| (*conn, c))).collect()
+}
+
+fn to_hub(hub: &mut Hub, now: Now, conn: ConnId, peer: &mut Peer) {
+    while let Some(packet) = peer.poll_packet(now) {
+        hub.receive(now, conn, "uid:1", packet);
+    }
+}
+
+fn to_peer(hub: &mut Hub, now: Now, peer: &mut Peer) -> Vec<PeerEvent> {
+    for (_, packet) in packets(hub, now) {
+        peer.receive(now, packet);
+    }
+    std::iter::from_fn(|| peer.poll_event()).collect()
+}
+
+/// A hub and a peer that is up on `CONN`.
+fn pair(kind: PeerKind) -> (Hub, Peer) {
+    let (mut hub, mut peer) = (hub(), peer(kind));
+    peer.connected(at(0));
+    to_hub(&mut hub, at(0), CONN, &mut peer);
+    assert_eq!(names(&mut hub), ["opened"]);
+    assert!(matches!(to_peer(&mut hub, at(0), &mut peer)[..], [PeerEvent::Up { fresh: true, .. }]));
+    (hub, peer)
+}
+
+/// Says HELLO again on `conn`.
+fn reconnect(hub: &mut Hub, now: Now, conn: ConnId, peer: &mut Peer) {
+    peer.connected(now);
+    to_hub(hub, now, conn, peer);
+}
+
+#[test]
+fn a_strange_connection_is_asked_once_a_second() {
+    let mut hub = hub();
+    let mut bytes = bytes::BytesMut::new();
+    Header { incarnation: 5, first: 1, ..Header::default() }.encode(&mut bytes);
+    let strange = vec![bytes.freeze()];
+    for ms in 0..10 {
+        hub.receive(at(ms * 1_000), CONN, "", strange.clone());
+    }
+    hub.receive(at(9_000), OTHER, "", vec![Bytes::from_static(b"not a packet")]);
+    assert_eq!(said(&mut hub, at(9_000)), [(CONN, Control::Who), (OTHER, Control::Who)]);
+    assert_eq!(hub.next_timeout(), Some(1_000_000), "what was held back is said then");
+    hub.tick(at(1_000_000));
+    assert_eq!(said(&mut hub, at(1_000_000)), [(CONN, Control::Who)]);
+    assert_eq!(inputs(&mut hub), []);
+    assert_eq!((hub.counters().strange_packets, hub.counters().bad_packets), (10, 1));
+    assert_eq!(hub.counters().who_sent, 3);
+}
+
+#[test]
+fn connections_without_a_session_are_forgotten() {
+    let mut hub = Hub::new(terms(), HubLimits { connections: 2, ..HubLimits::default() });
+    for n in 0..5 {
+        hub.receive(at(0), ConnId(n), "", vec![]);
+    }
+    assert_eq!(said(&mut hub, at(0)).len(), 2, "of more connections than it may, it keeps nothing");
+    assert_eq!(hub.next_timeout(), Some(limits::CONNECTION_TTL_MS * 1_000));
+    hub.tick(at(limits::CONNECTION_TTL_MS * 1_000));
+    assert_eq!(hub.next_timeout(), None);
+}
+
+#[test]
+fn who_cannot_be_served_is_refused() {
+    let refused =
+        |hub: &mut Hub, identity: &str, hello: &dyn Fn(&mut Peer) -> Vec<Bytes>, config: PeerConfig| {
+            let mut peer = Peer::new(config);
+            peer.connected(at(0));
+            let packet = hello(&mut peer);
+            hub.receive(at(0), OTHER, identity, packet);
+            match said(hub, at(0)).pop() {
+                Some((OTHER, Control::Refuse(failure))) => Some(failure.status),
+                _ => None,
+            }
+        };
+    let plain = |peer: &mut Peer| peer.poll_packet(at(0)).expect("HELLO");
+    let later = |peer: &mut Peer| {
+        let packet = peer.poll_packet(at(0)).expect("HELLO");
+        let Some(Control::Hello(mut hello)) = controls(&packet).pop() else { panic!("HELLO") };
+        (hello.min, hello.max) = (2, 4);
+        control_packet(Header::default(), &Control::Hello(hello))
+    };
+    let mut hub = Hub::new(terms(), HubLimits { sessions: 1, ..HubLimits::default() });
+    let client = config(PeerKind::Client);
+    assert_eq!(refused(&mut hub, "uid:1", &later, client.clone()), Some(Status::Protocol));
+    assert_eq!(names(&mut hub), Vec::<&str>::new());
+    assert_eq!(refused(&mut hub, "uid:1", &plain, client.clone()), None);
+    assert_eq!(refused(&mut hub, "uid:2", &plain, client.clone()), Some(Status::Denied));
+    let another = PeerConfig { secret: Secret([1; 16]), ..client };
+    assert_eq!(refused(&mut hub, "uid:1", &plain, another), Some(Status::Busy));
+    assert_eq!(names(&mut hub), ["opened"]);
+    assert_eq!(hub.sessions(), 1);
+}
+
+#[test]
+fn a_refusal_is_final_for_the_peer() {
+    let mut hub = Hub::new(terms(), HubLimits { sessions: 0, ..HubLimits::default() });
+    let mut peer = peer(PeerKind::Client);
+    peer.connected(at(0));
+    to_hub(&mut hub, at(0), CONN, &mut peer);
+    let events = to_peer(&mut hub, at(0), &mut peer);
+    assert!(matches!(&events[..], [PeerEvent::Refused(failure)] if failure.status == Status::Busy));
+    peer.connected(at(9));
+    assert_eq!((peer.poll_packet(at(9_000_000)), peer.next_timeout()), (None, None));
+    assert!(peer.is_over());
+}
+
+#[test]
+fn a_session_outlives_its_connection() {
+    let (mut hub, mut peer) = pair(PeerKind::Worker);
+    hub.gone(at(1_000), CONN);
+    assert_eq!(inputs(&mut hub), [Input::Dropped { session: ONE }]);
+    // What is said meanwhile waits, on both sides.
+    hub.handle(at(1_000), Output::Send { session: ONE, command: FromBroker::Drain });
+    assert_eq!(hub.poll_packet(at(1_000)), None);
+    peer.send(ToBroker::Start(Lease { slot: 1, token: 1 }));
+    reconnect(&mut hub, at(2_000), OTHER, &mut peer);
+    assert_eq!(inputs(&mut hub), [Input::Returned { session: ONE }]);
+    let events = to_peer(&mut hub, at(2_000), &mut peer);
+    assert!(
+        matches!(
+            &events[..],
+            [PeerEvent::Down, PeerEvent::Up { fresh: false, .. }, PeerEvent::Command(FromBroker::Drain)]
+        ),
+        "{events:?}"
+    );
+    to_hub(&mut hub, at(2_000), OTHER, &mut peer);
+    assert_eq!(names(&mut hub), ["command"]);
+}
+
+#[test]
+fn a_session_moves_and_its_old_connection_is_forgotten() {
+    let (mut hub, mut peer) = pair(PeerKind::Worker);
+    reconnect(&mut hub, at(1_000), OTHER, &mut peer);
+    assert_eq!(inputs(&mut hub), [], "nothing was lost, so the core need not know");
+    to_peer(&mut hub, at(1_000), &mut peer);
+    hub.gone(at(2_000), CONN);
+    assert_eq!(inputs(&mut hub), [], "the old connection has no session any more");
+    peer.send(ToBroker::Demand { jobs: 1, bytes: 0 });
+    let packet = peer.poll_packet(at(2_000)).expect("DEMAND");
+    hub.receive(at(2_000), CONN, "uid:1", packet.clone());
+    assert_eq!(said(&mut hub, at(2_000)), [(CONN, Control::Who)]);
+    hub.receive(at(2_000), OTHER, "uid:1", packet);
+    assert_eq!(names(&mut hub), ["command"]);
+}
+
+#[test]
+fn a_connection_speaks_for_one_session() {
+    let (mut hub, _) = pair(PeerKind::Worker);
+    let mut second = Peer::new(PeerConfig { secret: Secret([1; 16]), ..config(PeerKind::Client) });
+    second.connected(at(0));
+    to_hub(&mut hub, at(0), CONN, &mut second);
+    assert_eq!(names(&mut hub), ["opened", "closed"]);
+    assert_eq!(hub.sessions(), 1);
+    assert!(matches!(to_peer(&mut hub, at(0), &mut second)[..], [PeerEvent::Up { fresh: true, .. }]));
+}
+
+#[test]
+fn a_session_without_a_connection_expires() {
+    let (mut hub, mut peer) = pair(PeerKind::Worker);
+    hub.gone(at(0), CONN);
+    names(&mut hub);
+    let end_us = limits::SESSION_TTL_MS * 1_000;
+    while let Some(us) = hub.next_timeout().filter(|us| *us < end_us) {
+        hub.tick(at(us));
+    }
+    assert_eq!(inputs(&mut hub), []);
+    assert_eq!(hub.next_timeout(), Some(end_us));
+    hub.tick(at(end_us));
+    assert_eq!(inputs(&mut hub), [Input::Closed { session: ONE, on_purpose: false }]);
+    assert_eq!((hub.sessions(), hub.next_timeout()), (0, None));
+    reconnect(&mut hub, at(end_us), OTHER, &mut peer);
+    assert!(matches!(inputs(&mut hub)[..], [Input::Opened { session: TWO, .. }]));
+    assert!(matches!(
+        to_peer(&mut hub, at(end_us), &mut peer)[..],
+        [PeerEvent::Down, PeerEvent::Up { fresh: true, .. }]
+    ));
+}
+
+#[test]
+fn a_silent_peer_loses_its_connection() {
+    let (mut hub, mut peer) = pair(PeerKind::Worker);
+    let silence_us = (limits::LEASE_MS + 2 * limits::BEAT_MS) * 1_000;
+    peer.beat(at(1_000_000), &[Lease { slot: 3, token: 4 }]);
+    to_hub(&mut hub, at(1_000_000), CONN, &mut peer);
+    assert_eq!(inputs(&mut hub), [Input::Beat { session: ONE, held: vec![Lease { slot: 3, token: 4 }] }]);
+    hub.tick(at(silence_us));
+    assert_eq!(inputs(&mut hub), [], "it was heard a second after it began");
+    hub.tick(at(silence_us + 1_000_000));
+    assert_eq!(inputs(&mut hub), [Input::Dropped { session: ONE }]);
+    // It was only slow: it is asked who it is, and nothing is lost.
+    peer.send(ToBroker::Demand { jobs: 1, bytes: 0 });
+    let now = at(silence_us + 2_000_000);
+    to_hub(&mut hub, now, CONN, &mut peer);
+    assert!(matches!(to_peer(&mut hub, now, &mut peer)[..], [PeerEvent::Down]));
+    to_hub(&mut hub, now, CONN, &mut peer);
+    assert_eq!(inputs(&mut hub), [Input::Returned { session: ONE }]);
+    to_peer(&mut hub, now, &mut peer);
+    to_hub(&mut hub, now, CONN, &mut peer);
+    assert_eq!(names(&mut hub), ["command"]);
+}
+
+/// The broker was stopped for an hour. Nobody was silent: it did not listen.
+#[test]
+fn a_pause_of_the_broker_is_not_a_silence_of_its_peers() {
+    let (mut hub, _peer) = pair(PeerKind::Worker);
+    let hour_us = 3_600_000_000;
+    hub.tick(at(hour_us));
+    assert_eq!(inputs(&mut hub), []);
+    hub.tick(at(hour_us + (limits::LEASE_MS + 2 * limits::BEAT_MS) * 1_000));
+    assert_eq!(inputs(&mut hub), [Input::Dropped { session: ONE }]);
+}
+
+#[test]
+fn a_peer_that_leaves_says_what_it_has_to_say_first() {
+    let (mut hub, mut peer) = pair(PeerKind::Worker);
+    peer.send(ToBroker::Unstarted(Lease { slot: 1, token: 1 }));
+    peer.goodbye(at(10), "done for today");
+    to_hub(&mut hub, at(10), CONN, &mut peer);
+    assert_eq!(names(&mut hub), ["command", "left"]);
+    assert!(peer.is_over());
+    assert_eq!(hub.sessions(), 0);
+    hub.gone(at(20), CONN);
+    assert_eq!((inputs(&mut hub), hub.next_timeout()), (vec![], None));
+}
+
+#[test]
+fn a_broker_that_closes_says_so_to_everybody() {
+    let (mut hub, mut peer) = pair(PeerKind::Client);
+    hub.handle(at(10), Output::Send { session: ONE, command: FromBroker::SubmitCredit(5) });
+    hub.farewell(at(10));
+    let events = to_peer(&mut hub, at(10), &mut peer);
+    assert!(
+        matches!(&events[..], [PeerEvent::Command(FromBroker::SubmitCredit(5)), PeerEvent::Down]),
+        "{events:?}"
+    );
+    assert_eq!(hub.sessions(), 0);
+    assert!(!peer.is_over(), "it waits for the broker to come back");
+    assert_eq!(peer.next_timeout(), Some(10 + limits::HELLO_INTERVAL_MS * 1_000));
+}
+
+#[test]
+fn a_session_the_core_closes_is_not_welcomed_first() {
+    let (mut hub, mut peer) = (hub(), peer(PeerKind::Client));
+    peer.connected(at(0));
+    to_hub(&mut hub, at(0), CONN, &mut peer);
+    hub.handle(at(0), Output::Close { session: ONE, why: Failure::new(Status::Denied, "not here") });
+    let events = to_peer(&mut hub, at(0), &mut peer);
+    assert!(
+        matches!(&events[..], [PeerEvent::Refused(failure)] if failure.message == "not here"),
+        "{events:?}"
+    );
+    assert_eq!(names(&mut hub), ["opened"], "the core knows that it closed");
+    // Whatever it says of that session later is passed over.
+    hub.handle(at(0), Output::Send { session: ONE, command: FromBroker::Drain });
+    hub.handle(at(0), Output::Done { session: ONE, number: 1 });
+    assert_eq!(hub.poll_packet(at(0)), None);
+}
+
+/// A WELCOME was lost. The peer says HELLO again, not knowing that its session exists; if the broker went on with it, the
+/// peer would never hear that it is new.
+#[test]
+fn a_lost_welcome_is_said_again_as_it_was() {
+    let (mut hub, mut peer) = (hub(), peer(PeerKind::Worker));
+    peer.connected(at(0));
+    to_hub(&mut hub, at(0), CONN, &mut peer);
+    hub.handle(at(0), Output::Send { session: ONE, command: FromBroker::Drain });
+    packets(&mut hub, at(0));
+    let retry = at(limits::HELLO_RETRY_MS * 1_000);
+    assert_eq!(peer.next_timeout(), Some(retry.us));
+    to_hub(&mut hub, retry, CONN, &mut peer);
+    assert_eq!(names(&mut hub), ["opened"], "it is the same session");
+    let events = to_peer(&mut hub, retry, &mut peer);
+    assert!(matches!(
+        &events[..],
+        [PeerEvent::Up { fresh: true, .. }, PeerEvent::Command(FromBroker::Drain)]
+    ));
+}
+
+/// HELLOs gather while a broker is not there, and are answered all at once when it comes.
+#[test]
+fn many_hellos_at_once_open_one_session() {
+    let (mut hub, mut peer) = (hub(), peer(PeerKind::Worker));
+    peer.connected(at(0));
+    for n in 0..5 {
+        to_hub(&mut hub, at(n * limits::HELLO_RETRY_MS * 1_000), CONN, &mut peer);
+    }
+    assert_eq!(names(&mut hub), ["opened"]);
+    assert!(matches!(to_peer(&mut hub, at(9_000_000), &mut peer)[..], [PeerEvent::Up { fresh: true, .. }]));
+    assert_eq!(peer.counters().hellos, 5);
+}
+
+#[test]
+fn old_hellos_and_old_welcomes_change_nothing() {
+    let (mut hub, mut peer) = (hub(), peer(PeerKind::Worker));
+    peer.connected(at(0));
+    let hello = peer.poll_packet(at(0)).expect("HELLO");
+    hub.receive(at(0), CONN, "uid:1", hello.clone());
+    let (_, welcome) = hub.poll_packet(at(0)).expect("WELCOME");
+    peer.receive(at(0), welcome.clone());
+    peer.send(ToBroker::Demand { jobs: 1, bytes: 0 });
+    to_hub(&mut hub, at(0), CONN, &mut peer);
+    names(&mut hub);
+    hub.receive(at(1), CONN, "uid:1", hello);
+    assert_eq!((names(&mut hub), said(&mut hub, at(1))), (vec![], vec![]));
+    peer.receive(at(1), welcome);
+    assert!(matches!(peer.poll_event(), Some(PeerEvent::Up { fresh: true, .. })));
+    assert_eq!(peer.poll_event(), None, "the second WELCOME was not taken");
+    assert_eq!(peer.unacknowledged(), 1);
+}
+
+#[test]
+fn a_peer_that_claims_what_cannot_be_gets_a_new_session() {
+    for change in [0, 1] {
+        let (mut hub, mut peer) = pair(PeerKind::Worker);
+        peer.send(ToBroker::Demand { jobs: 1, bytes: 0 });
+        to_hub(&mut hub, at(0), CONN, &mut peer);
+        names(&mut hub);
+        peer.connected(at(1));
+        let packet = peer.poll_packet(at(1)).expect("HELLO");
+        let Some(Control::Hello(mut hello)) = controls(&packet).pop() else { panic!("HELLO") };
+        if change == 0 {
+            hello.received = 77;
+        } else {
+            hello.kind = PeerKind::Client;
+        }
+        let packet = control_packet(Header::default(), &Control::Hello(hello));
+        hub.receive(at(1), CONN, "uid:1", packet);
+        assert_eq!(names(&mut hub), ["closed", "opened"]);
+        assert!(matches!(
+            &said(&mut hub, at(1))[..],
+            [(CONN, Control::Welcome(Welcome { fresh: true, .. }))]
+        ));
+    }
+}
+
+/// A broker that says it has executed what was never sent cannot be followed. The peer asks for a new session.
+#[test]
+fn a_broker_that_claims_what_cannot_be_is_asked_for_a_new_session() {
+    let (mut hub, mut peer) = pair(PeerKind::Worker);
+    peer.connected(at(1_000_000));
+    to_hub(&mut hub, at(1_000_000), CONN, &mut peer);
+    let (_, packet) = hub.poll_packet(at(1_000_000)).expect("WELCOME");
+    let Some(Control::Welcome(welcome)) = controls(&packet).pop() else { panic!("WELCOME") };
+    let wrong = Control::Welcome(Welcome { received: 9, ..welcome });
+    peer.receive(at(1_000_000), control_packet(Header::default(), &wrong));
+    let now = at(1_100_000);
+    to_hub(&mut hub, now, CONN, &mut peer);
+    assert_eq!(names(&mut hub), ["closed", "opened"]);
+    let events = to_peer(&mut hub, now, &mut peer);
+    assert!(matches!(&events[..], [PeerEvent::Down, PeerEvent::Up { fresh: true, .. }]), "{events:?}");
+}
+
+#[test]
+fn a_bad_packet_harms_only_its_sender() {
+    let (mut hub, mut peer) = pair(PeerKind::Worker);
+    let mut other = Peer::new(PeerConfig { secret: Secret([1; 16]), ..config(PeerKind::Client) });
+    other.connected(at(0));
+    to_hub(&mut hub, at(0), OTHER, &mut other);
+    to_peer(&mut hub, at(0), &mut other);
+    names(&mut hub);
+    peer.send(ToBroker::Demand { jobs: 1, bytes: 0 });
+    let good = peer.poll_packet(at(0)).expect("DEMAND");
+    let mut bad = good.clone();
+    let mut bytes = bad[0].to_vec();
+    bytes.truncate(bytes.len() - 1);
+    bad[0] = Bytes::from(bytes);
+    hub.receive(at(0), CONN, "uid:1", bad);
+    assert_eq!(names(&mut hub), Vec::<&str>::new());
+    assert_eq!(said(&mut hub, at(0)), [(CONN, Control::Who)]);
+    hub.receive(at(0), CONN, "uid:1", good);
+    other.send(ToBroker::ResultCredit(1));
+    to_hub(&mut hub, at(0), OTHER, &mut other);
+    assert_eq!(names(&mut hub), ["command", "command"]);
+}
+
+#[test]
+fn a_payload_beyond_the_limit_ends_the_session_by_name() {
+    let mut small = terms();
+    small.payload_max = 2 << 20;
+    let mut hub = Hub::new(small, HubLimits::default());
+    let mut peer = peer(PeerKind::Worker);
+    peer.connected(at(0));
+    to_hub(&mut hub, at(0), CONN, &mut peer);
+    to_peer(&mut hub, at(0), &mut peer);
+    names(&mut hub);
+    let body = crate::model::Body::one(vec![0; (2 << 20) + 1]);
+    peer.send(ToBroker::Partial { lease: Lease { slot: 1, token: 1 }, sequence: 0, body });
+    let first = peer.poll_packet(at(0)).expect("a chunk");
+    hub.receive(at(0), CONN, "uid:1", first);
+    assert_eq!(names(&mut hub), ["closed"]);
+    let events = to_peer(&mut hub, at(0), &mut peer);
+    assert!(matches!(&events[..], [PeerEvent::Refused(failure)] if failure.status == Status::TooLarge));
+}
+
+#[test]
+fn a_peer_that_takes_nothing_ends_its_session() {
+    let mut hub = Hub::new(terms(), HubLimits { commands: 100, ..HubLimits::default() });
+    let mut peer = peer(PeerKind::Client);
+    peer.connected(at(0));
+    to_hub(&mut hub, at(0), CONN, &mut peer);
+    for _ in 0..101 {
+        hub.handle(at(0), Output::Send { session: ONE, command: FromBroker::Drop(job_id(1)) });
+    }
+    assert_eq!(names(&mut hub), ["opened", "closed"]);
+    assert!(matches!(&said(&mut hub, at(0))[..], [(CONN, Control::Refuse(f))] if f.status == Status::Busy));
+}
+
+#[test]
+fn sessions_take_turns() {
+    let (mut hub, _) = pair(PeerKind::Client);
+    let mut other = Peer::new(PeerConfig { secret: Secret([1; 16]), ..config(PeerKind::Client) });
+    other.connected(at(0));
+    to_hub(&mut hub, at(0), OTHER, &mut other);
+    packets(&mut hub, at(0));
+    for session in [ONE, TWO] {
+        for _ in 0..30_000 {
+            let command = FromBroker::Drop(job_id(1));
+            hub.handle(at(0), Output::Send { session, command });
+        }
+    }
+    let order: Vec<ConnId> = packets(&mut hub, at(0)).into_iter().map(|(conn, _)| conn).collect();
+    assert!(order.len() > 4, "{order:?}");
+    assert!(order.windows(2).all(|two| two[0] != two[1]), "{order:?}");
+}
+
+#[test]
+fn a_quiet_client_beats_and_a_busy_one_need_not() {
+    let (mut hub, mut peer) = pair(PeerKind::Client);
+    let beat_us = limits::BEAT_MS * 1_000;
+    assert_eq!(peer.next_timeout(), Some(beat_us));
+    peer.send(ToBroker::ResultCredit(1));
+    to_hub(&mut hub, at(beat_us / 2), CONN, &mut peer);
+    peer.tick(at(beat_us));
+    assert_eq!(peer.poll_event(), None, "it spoke half a beat ago");
+    assert_eq!(peer.next_timeout(), Some(beat_us + beat_us / 2));
+    peer.tick(at(beat_us * 2));
+    assert_eq!(peer.poll_event(), Some(PeerEvent::BeatDue));
+    names(&mut hub);
+    peer.beat(at(beat_us * 2), &[]);
+    to_hub(&mut hub, at(beat_us * 2), CONN, &mut peer);
+    assert_eq!(names(&mut hub), ["beat"]);
+    let dropped = vec![Lease { slot: 1, token: 2 }];
+    hub.handle(at(beat_us * 2), Output::BeatReply { session: ONE, dropped: dropped.clone() });
+    assert_eq!(to_peer(&mut hub, at(beat_us * 2), &mut peer), [PeerEvent::LeasesDropped(dropped)]);
+}
+
+#[test]
+fn a_worker_beats_however_busy_it_is() {
+    let (mut hub, mut peer) = pair(PeerKind::Worker);
+    peer.tick(at(0));
+    assert_eq!(peer.poll_event(), Some(PeerEvent::BeatDue), "its leases have waited while it was away");
+    peer.beat(at(0), &[]);
+    let beat_us = limits::BEAT_MS * 1_000;
+    peer.send(ToBroker::Demand { jobs: 1, bytes: 0 });
+    to_hub(&mut hub, at(beat_us - 1), CONN, &mut peer);
+    peer.tick(at(beat_us));
+    assert_eq!(peer.poll_event(), Some(PeerEvent::BeatDue));
+}
+
+#[test]
+fn a_silent_broker_is_said_hello() {
+    let (_, mut peer) = pair(PeerKind::Client);
+    let lease_us = limits::LEASE_MS * 1_000;
+    peer.tick(at(lease_us - 1));
+    while let Some(event) = peer.poll_event() {
+        assert_eq!(event, PeerEvent::BeatDue);
+    }
+    peer.tick(at(lease_us));
+    assert_eq!(peer.poll_event(), Some(PeerEvent::Down));
+    let hello = peer.poll_packet(at(lease_us)).expect("HELLO");
+    assert!(matches!(controls(&hello)[..], [Control::Hello(_)]));
+    assert_eq!(peer.poll_packet(at(lease_us)), None);
+    assert_eq!(peer.next_timeout(), Some(lease_us + limits::HELLO_RETRY_MS * 1_000));
+    assert_eq!(peer.counters().silences, 1);
+}
+
+/// Every packet seems to follow a lost one: HELLOs must not storm.
+#[test]
+fn gaps_one_after_the_other_are_answered_slowly() {
+    let (mut hub, mut peer) = pair(PeerKind::Client);
+    let mut hellos = 0;
+    for ms in 0..1_000 {
+        let now = at(ms * 1_000);
+        hub.handle(now, Output::Send { session: ONE, command: FromBroker::SubmitCredit(ms) });
+        let before = peer.counters().hellos;
+        for (conn, packet) in packets(&mut hub, now) {
+            assert_eq!(conn, CONN);
+            // Everything numbered but the last is lost.
+            if Packet::open(&packet).expect("a packet").header.control || ms % 3 == 0 {
+                peer.receive(now, packet);
+            }
+        }
+        to_hub(&mut hub, now, CONN, &mut peer);
+        inputs(&mut hub);
+        hellos += peer.counters().hellos - before;
+    }
+    assert!((2..=12).contains(&hellos), "{hellos} HELLOs in a second");
+}

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use crate::core::jobs::SessionId;
 use crate::core::session::{Input, Output, PeerEvent};
 use crate::link::{ConnId, Hub, HubLimits, Peer, PeerConfig};
-use crate::model::{Body, Failure, Headers, JobId, Lease, Meta, Now, limits};
+use crate::model::{Body, Headers, JobId, Lease, Meta, Now, limits};
 use crate::wire::command::{FromBroker, PeerKind, Secret, Terms, ToBroker};
 
 pub(crate) const CONN: ConnId = ConnId(1);
@@ -278,10 +278,5 @@ impl World {
             let wire = if to_hub { &mut self.to_hub } else { &mut self.to_peer };
             wire.insert((at_us, self.sequence), packet.clone());
         }
-    }
-
-    pub(crate) fn refuse(&mut self, session: SessionId, why: Failure) {
-        self.hub.handle(self.now(), Output::Close { session, why });
-        self.settle();
     }
 }
