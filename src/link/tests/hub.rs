@@ -34,6 +34,7 @@ fn names(hub: &mut Hub) -> Vec<&'static str> {
         Input::Beat { .. } => "beat",
         Input::Dropped { .. } => "dropped",
         Input::Returned { .. } => "returned",
+        Input::Congested { .. } => "congested",
         Input::Closed { on_purpose: true, .. } => "left",
         Input::Closed { on_purpose: false, .. } => "closed",
     };
