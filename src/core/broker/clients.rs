@@ -133,9 +133,9 @@ impl<J: Jobs> Broker<J> {
 
     /// Remembers that the session wants this job's result when there is one.
     fn watch(&mut self, session: SessionId, id: JobId) {
-        let watchers = self.watchers.get_or_insert_with(id, Vec::new);
-        if !watchers.contains(&session) {
-            watchers.push(session);
+        let Some(Side::Client(client)) = self.side(session) else { return };
+        if client.watching.insert(id) {
+            self.watchers.get_or_insert_with(id, Vec::new).push(session);
         }
     }
 
@@ -156,7 +156,18 @@ impl<J: Jobs> Broker<J> {
         }
     }
 
+    /// A client is gone, and with it what it waited for.
+    pub(super) fn unwatch_all(&mut self, session: SessionId) {
+        let Some(Side::Client(client)) = self.side(session) else { return };
+        for id in std::mem::take(&mut client.watching) {
+            self.unwatch(session, id);
+        }
+    }
+
     fn unwatch(&mut self, session: SessionId, id: JobId) {
+        if let Some(Side::Client(client)) = self.side(session) {
+            client.watching.remove(&id);
+        }
         if let Some(watchers) = self.watchers.get_mut(&id) {
             watchers.retain(|watcher| *watcher != session);
             if watchers.is_empty() {
@@ -169,7 +180,8 @@ impl<J: Jobs> Broker<J> {
     pub(super) fn ended(&mut self, id: JobId, asker: &Asker, push: bool, verdict: &Arc<Verdict>) {
         let watchers = self.watchers.remove(&id).unwrap_or_default();
         for &session in &watchers {
-            if self.sessions.contains_key(&session) {
+            if let Some(Side::Client(client)) = self.side(session) {
+                client.watching.remove(&id);
                 self.send(session, FromBroker::Result { id, verdict: verdict.clone() });
             }
         }

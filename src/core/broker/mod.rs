@@ -10,7 +10,7 @@ mod clients;
 mod sessions;
 mod workers;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::core::broker::admin::{Poll, WorkersWait};
 use crate::core::broker::sessions::{Session, Side};
@@ -90,6 +90,8 @@ pub struct Broker<J> {
     config: BrokerConfig,
     jobs: J,
     sessions: BTreeMap<SessionId, Session>,
+    /// Workers without a connection, by when their leases end.
+    suspensions: BTreeSet<(u64, SessionId)>,
     pending: BTreeMap<Tag, Pending>,
     next_tag: Tag,
     watchers: Index<JobId, Vec<SessionId>>,
@@ -110,6 +112,7 @@ impl<J: Jobs> Broker<J> {
             config,
             jobs,
             sessions: BTreeMap::new(),
+            suspensions: BTreeSet::new(),
             pending: BTreeMap::new(),
             next_tag: 1,
             watchers: Index::default(),
@@ -179,7 +182,7 @@ impl<J: Jobs> Broker<J> {
 
     /// When `tick` must be called next, in microseconds of the clock that never jumps.
     pub fn next_timeout(&self) -> Option<u64> {
-        let suspended = self.sessions.values().filter_map(|session| session.suspended_until_us());
+        let suspended = self.suspensions.first().map(|(until_us, _)| *until_us).into_iter();
         let polls = self.polls.values().map(|poll| poll.until_us).chain(self.polls_due_us);
         let waits = self.waits.iter().map(|wait| wait.until_us);
         suspended.chain(polls).chain(waits).chain(self.jobs.next_timeout()).min()

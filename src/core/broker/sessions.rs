@@ -1,6 +1,6 @@
 //! Sessions: opened, dropped, returned, closed.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use crate::core::broker::{Broker, worker_of};
@@ -37,6 +37,8 @@ pub(super) struct ClientSide {
     pub(super) pushed: u64,
     pub(super) pushes_allowed: u64,
     pub(super) backlog: VecDeque<(JobId, Arc<Verdict>)>,
+    /// Jobs whose results it waits for.
+    pub(super) watching: BTreeSet<JobId>,
     /// It takes what it is sent too slowly: words on the way are dropped, results are not.
     pub(super) congested: bool,
     /// FORGETs that are not carried out in full, by command number: how many jobs are left.
@@ -79,13 +81,6 @@ impl Session {
         match &self.side {
             Side::Worker(worker) => worker.leases.len(),
             Side::Client(_) => 0,
-        }
-    }
-
-    pub(super) fn suspended_until_us(&self) -> Option<u64> {
-        match &self.side {
-            Side::Worker(worker) => worker.suspended_until_us,
-            Side::Client(_) => None,
         }
     }
 
@@ -135,17 +130,19 @@ impl<J: Jobs> Broker<J> {
         session.attached = false;
         self.counters.dropped += 1;
         if let Side::Worker(worker) = &mut session.side {
-            worker.suspended_until_us = Some(now.after_ms(reattach_ms));
+            let until_us = now.after_ms(reattach_ms);
+            worker.suspended_until_us = Some(until_us);
+            self.suspensions.insert((until_us, id));
             self.withdraw(now, id);
         }
     }
 
     pub(super) fn returned(&mut self, now: Now, id: SessionId) {
+        self.end_suspension(id);
         let Some(session) = self.sessions.get_mut(&id) else { return };
         session.attached = true;
         self.counters.returned += 1;
         if let Side::Worker(worker) = &mut session.side {
-            worker.suspended_until_us = None;
             let leases: Vec<Lease> =
                 worker.leases.iter().map(|(&slot, held)| Lease { slot, token: held.token }).collect();
             self.jobs.extend(now, worker_of(id), &leases);
@@ -155,6 +152,7 @@ impl<J: Jobs> Broker<J> {
     }
 
     pub(super) fn closed(&mut self, now: Now, id: SessionId, on_purpose: bool) {
+        self.end_suspension(id);
         let Some(session) = self.sessions.get(&id) else { return };
         match session.kind() {
             PeerKind::Worker => {
@@ -165,6 +163,7 @@ impl<J: Jobs> Broker<J> {
             PeerKind::Client => {
                 let asker = session.asker.clone();
                 self.jobs.watch(now, &asker, false);
+                self.unwatch_all(id);
                 self.polls.retain(|_, poll| poll.session != id);
                 self.waits.retain(|wait| wait.session != id);
             }
@@ -176,15 +175,22 @@ impl<J: Jobs> Broker<J> {
 
     /// Ends the leases of workers that did not come back in time.
     pub(super) fn end_suspensions(&mut self, now: Now) {
-        let over =
-            |session: &Session| session.suspended_until_us().is_some_and(|until_us| until_us <= now.us);
-        let gone: Vec<SessionId> =
-            self.sessions.iter().filter(|(_, session)| over(session)).map(|(id, _)| *id).collect();
-        for id in gone {
+        while let Some((until_us, id)) =
+            self.suspensions.first().copied().filter(|(until_us, _)| *until_us <= now.us)
+        {
+            self.suspensions.remove(&(until_us, id));
             if let Some(Side::Worker(worker)) = self.side(id) {
                 worker.suspended_until_us = None;
             }
             self.end_leases(now, id, true);
+        }
+    }
+
+    /// The worker is there again, or gone for good.
+    fn end_suspension(&mut self, id: SessionId) {
+        let Some(Side::Worker(worker)) = self.side(id) else { return };
+        if let Some(until_us) = worker.suspended_until_us.take() {
+            self.suspensions.remove(&(until_us, id));
         }
     }
 }
