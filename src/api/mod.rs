@@ -12,6 +12,7 @@ pub mod bare;
 pub mod broker;
 pub mod client;
 pub mod command;
+pub mod host;
 pub mod log;
 pub mod options;
 pub mod result;

@@ -3,27 +3,78 @@
 //! Invariant: standard output carries only what was asked for, so that it can be piped; everything said to people
 //! beside it goes to standard error. How a command ends is in `exit`.
 
+mod broker;
+mod call;
+mod cancel;
+mod child;
+mod compiler;
+mod connection;
+mod demo;
+mod doctor;
+mod events;
 mod exit;
+mod flags;
+mod keygen;
+mod options;
+mod payload;
 mod prefix;
+mod show;
+mod signals;
+mod status;
+mod submit;
+mod time;
 mod version;
+mod wait;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use exit::{EXIT_CODES, Failed};
+use exit::{EXIT_CODES, Exit, Failed};
 
-/// A job broker over ZeroMQ, and what is needed to work with it.
+/// A job broker over ZeroMQ: clients submit jobs to named queues, workers written in C, C++ or any language do them,
+/// and the broker sees to it that each job is done although workers crash, connections drop and brokers restart.
 #[derive(Debug, Parser)]
-#[command(name = "forebay", version, after_help = EXIT_CODES, propagate_version = true, max_term_width = 100)]
+#[command(
+    name = "forebay",
+    version,
+    after_help = AFTER_HELP,
+    after_long_help = after_long_help(),
+    max_term_width = 100,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
 struct Line {
     #[command(subcommand)]
     command: Command,
 }
 
+const AFTER_HELP: &str = "\
+To begin:
+  forebay demo                          C workers on real files, checked; nothing is left behind
+  forebay broker &                      a broker for this user on this machine
+  forebay call hello --data World       a job for whichever worker registered the queue \"hello\"
+  forebay status                        what is going on
+`forebay help COMMAND` explains a command, with examples; `forebay --help` lists the exit codes.";
+
+fn after_long_help() -> String {
+    format!("{AFTER_HELP}\n\n{EXIT_CODES}")
+}
+
 #[derive(Debug, Subcommand)]
 enum Command {
+    Demo(demo::Demo),
+    Broker(broker::BrokerCommand),
+    Call(call::Call),
+    Submit(submit::SubmitCommand),
+    Wait(wait::Wait),
+    Cancel(cancel::Cancel),
+    Status(status::StatusCommand),
+    Events(events::Events),
+    Doctor(doctor::Doctor),
+    Options(options::OptionsCommand),
+    Keygen(keygen::Keygen),
     Version(version::Version),
     /// Builds the library and lays out DIR/bin, DIR/include and DIR/lib: what `make install` and the tests use.
     #[command(hide = true)]
@@ -36,21 +87,36 @@ enum Command {
 /// Reads the command line, does what it says, and tells how that went.
 pub(crate) fn main() -> ExitCode {
     let line = Line::parse();
+    forebay::api::log::install();
     let done = match line.command {
-        Command::Version(version) => version.run(),
+        Command::Demo(command) => command.run(),
+        Command::Broker(command) => command.run(),
+        Command::Call(command) => command.run(),
+        Command::Submit(command) => command.run(),
+        Command::Wait(command) => command.run(),
+        Command::Cancel(command) => command.run(),
+        Command::Status(command) => command.run(),
+        Command::Events(command) => command.run(),
+        Command::Bench(command) => command.run(),
+        Command::Doctor(command) => command.run(),
+        Command::Options(command) => command.run(),
+        Command::Keygen(command) => command.run(),
+        Command::Version(command) => command.run(),
         Command::Prefix { dir } => lay_out(&dir),
     };
-    match done {
-        Ok(exit) => exit.into(),
-        Err(failed) => {
-            anstream::eprintln!("forebay: {failed}");
-            failed.exit.into()
-        }
-    }
+    done.map_or_else(report, ExitCode::from)
 }
 
-fn lay_out(dir: &std::path::Path) -> Result<exit::Exit, Failed> {
+/// Says why a command failed.
+fn report(failed: Failed) -> ExitCode {
+    if !failed.message.is_empty() {
+        anstream::eprintln!("forebay: {failed}");
+    }
+    failed.exit.into()
+}
+
+fn lay_out(dir: &Path) -> Result<Exit, Failed> {
     let prefix = prefix::Prefix::build(dir)?;
-    println!("{}", prefix.root().display());
-    Ok(exit::Exit::Done)
+    show::line(prefix.root().display())?;
+    Ok(Exit::Done)
 }

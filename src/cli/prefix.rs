@@ -37,10 +37,10 @@ impl Prefix {
     /// The prefix to compile against. An installed binary uses the one it stands in (`bin/..`). A binary in its
     /// build folder lays one out in `scratch` from its source folder. Otherwise there is none.
     pub(crate) fn find(scratch: &Path) -> Result<Prefix, Failed> {
-        if let Some(installed) = Prefix::installed() {
-            return Ok(installed);
+        if let Some(root) = installed() {
+            return Ok(Prefix { root });
         }
-        if is_source(Path::new(SOURCE)) {
+        if source().is_some() {
             return Prefix::build(scratch);
         }
         let around = std::env::current_exe().unwrap_or_default();
@@ -53,14 +53,6 @@ impl Prefix {
                 around.display()
             ),
         ))
-    }
-
-    /// The prefix the running binary is installed in.
-    fn installed() -> Option<Prefix> {
-        let binary = fs::canonicalize(std::env::current_exe().ok()?).ok()?;
-        let root = binary.parent()?.parent()?;
-        let complete = root.join("lib").join(LIBRARY).is_file() && root.join("include/forebay.h").is_file();
-        complete.then(|| Prefix { root: root.to_owned() })
     }
 
     /// Builds the library in the profile this binary was built in and lays it out in `root`.
@@ -107,9 +99,19 @@ impl Prefix {
     }
 }
 
-/// Whether a folder is forebay's source.
-fn is_source(folder: &Path) -> bool {
-    folder.join("Cargo.toml").is_file() && folder.join("include/forebay.h").is_file()
+/// The prefix the running binary is installed in, if it is.
+pub(crate) fn installed() -> Option<PathBuf> {
+    let binary = fs::canonicalize(std::env::current_exe().ok()?).ok()?;
+    let root = binary.parent()?.parent()?;
+    let complete = root.join("lib").join(LIBRARY).is_file() && root.join("include/forebay.h").is_file();
+    complete.then(|| root.to_owned())
+}
+
+/// The folder of this binary's sources, if it is still there.
+pub(crate) fn source() -> Option<&'static Path> {
+    let folder = Path::new(SOURCE);
+    let complete = folder.join("Cargo.toml").is_file() && folder.join("include/forebay.h").is_file();
+    complete.then_some(folder)
 }
 
 /// Builds library and binary and reads from cargo's messages where they are. Cargo's own words and the

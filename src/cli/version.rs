@@ -1,12 +1,14 @@
 //! `forebay version`: what this is, and what is built into it.
 
 use clap::Args;
+use forebay::api::host;
 use serde_json::json;
 
 use crate::cli::exit::{Exit, Failed};
+use crate::cli::show;
 
 /// Says the version, and what is built in.
-#[derive(Debug, Args)]
+#[derive(Args, Debug)]
 pub(crate) struct Version {
     /// As one JSON object.
     #[arg(long)]
@@ -16,10 +18,15 @@ pub(crate) struct Version {
 impl Version {
     pub(crate) fn run(self) -> Result<Exit, Failed> {
         let version = env!("CARGO_PKG_VERSION");
+        let build = host::build();
         if self.json {
-            println!("{}", json!({ "forebay": version }));
+            show::line(json!({
+                "forebay": version, "protocol": build.protocol, "libzmq": build.libzmq, "curve": build.curve,
+                "draft": build.draft,
+            }))?;
         } else {
-            println!("forebay {version}");
+            show::line(format_args!("forebay {version}"))?;
+            show::line(format_args!("protocol {}, libzmq {}", build.protocol, build.libzmq))?;
         }
         Ok(Exit::Done)
     }

@@ -1,0 +1,183 @@
+//! `forebay status`: what the broker holds, once or again and again, for people, scripts and monitors.
+
+use std::time::Duration;
+
+use clap::Args;
+use comfy_table::Table;
+use forebay::api::Client;
+use serde_json::Value;
+
+use crate::cli::connection::Connection;
+use crate::cli::exit::{Exit, Failed};
+use crate::cli::{show, time};
+
+/// How long the broker may take to answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Shows the broker's queues, workers and memory.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  forebay status --every 2
+  forebay status --check && echo all is well
+  forebay status --json | jq .queues
+--check: exit code 0 when all is well; 1 when the broker's memory is full or jobs wait in a queue that is not paused
+and has no worker; 3 when no broker answers.")]
+pub(crate) struct StatusCommand {
+    /// Only this queue.
+    #[arg(short, long)]
+    queue: Option<String>,
+    /// The connected workers too: where they are, what they serve and what they do.
+    #[arg(short, long)]
+    workers: bool,
+    /// Says by the exit code whether all is well, and on standard error what is not.
+    #[arg(long)]
+    check: bool,
+    /// Shows it again after each such time, such as 2s, until interrupted.
+    #[arg(long, value_name = "TIME", value_parser = time::parse, conflicts_with = "check")]
+    every: Option<Duration>,
+    /// One JSON object, the broker's own words.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+impl StatusCommand {
+    pub(crate) fn run(self) -> Result<Exit, Failed> {
+        let client = self.connection.open()?;
+        loop {
+            let status = self.ask(&client)?;
+            if self.check {
+                return self.check(&status);
+            }
+            self.show(&status)?;
+            let Some(every) = self.every else { return Ok(Exit::Done) };
+            std::thread::sleep(every);
+        }
+    }
+
+    /// The broker's status, without the queues that were not asked for.
+    fn ask(&self, client: &Client) -> Result<Value, Failed> {
+        let mut status = answer(client, "status")?;
+        if self.workers {
+            status["worker_list"] = answer(client, "workers.list")?["workers"].take();
+        }
+        if let (Some(wanted), Some(queues)) = (&self.queue, status["queues"].as_array_mut()) {
+            queues.retain(|queue| queue["name"] == wanted.as_str());
+        }
+        Ok(status)
+    }
+
+    fn check(&self, status: &Value) -> Result<Exit, Failed> {
+        let faults = faults(status);
+        if self.json {
+            show::line(serde_json::json!({ "well": faults.is_empty(), "faults": faults, "status": status }))?;
+        }
+        for fault in &faults {
+            anstream::eprintln!("forebay: {fault}");
+        }
+        Ok(if faults.is_empty() { Exit::Done } else { Exit::NotDone })
+    }
+
+    fn show(&self, status: &Value) -> Result<(), Failed> {
+        if self.json {
+            return show::line(status);
+        }
+        show::line(format_args!(
+            "{}: {} jobs, {} running, {} results kept, {} of {} used{}",
+            self.connection.address()?,
+            count(&status["jobs"]),
+            count(&status["leases"]),
+            count(&status["results_kept"]),
+            show::bytes(status["memory_bytes"].as_u64().unwrap_or(0)),
+            show::bytes(status["memory_max"].as_u64().unwrap_or(0)),
+            if status["full"] == true { ", FULL" } else { "" },
+        ))?;
+        let queues = status["queues"].as_array().map_or(&[] as &[Value], Vec::as_slice);
+        if queues.is_empty() {
+            show::line("no queue has jobs or workers")?;
+        } else {
+            show::line(queue_table(queues))?;
+        }
+        match status["worker_list"].as_array().map(Vec::as_slice) {
+            None => Ok(()),
+            Some([]) => show::line("no worker is connected"),
+            Some(workers) => show::line(worker_table(workers)),
+        }
+    }
+}
+
+/// What the broker answers to a command without arguments.
+fn answer(client: &Client, command: &str) -> Result<Value, Failed> {
+    let answer = client.admin(command, &[], Some(PATIENCE))?;
+    serde_json::from_slice(answer.data()).map_err(|error| {
+        Failed::new(Exit::Refused, format!("the broker's answer to {command} is not JSON: {error}"))
+    })
+}
+
+/// What a monitor should know about.
+fn faults(status: &Value) -> Vec<String> {
+    let mut faults = Vec::new();
+    if status["full"] == true {
+        faults.push("the broker's memory is full: it refuses new jobs".to_owned());
+    }
+    for queue in status["queues"].as_array().into_iter().flatten() {
+        let ready = queue["ready"].as_u64().unwrap_or(0);
+        if ready > 0 && queue["workers"] == 0 && queue["paused"] != true {
+            let name = queue["name"].as_str().unwrap_or_default();
+            faults.push(format!("{ready} jobs wait in queue {name:?}, which has no worker"));
+        }
+    }
+    faults
+}
+
+fn count(value: &Value) -> u64 {
+    value.as_u64().unwrap_or(0)
+}
+
+fn queue_table(queues: &[Value]) -> Table {
+    const COLUMNS: [(&str, &str); 7] = [
+        ("ready", "READY"),
+        ("leased", "RUNNING"),
+        ("delayed", "DELAYED"),
+        ("workers", "WORKERS"),
+        ("done", "DONE"),
+        ("not_done", "NOT DONE"),
+        ("bytes", "BYTES"),
+    ];
+    let mut table = show::table();
+    table.set_header(std::iter::once("QUEUE").chain(COLUMNS.iter().map(|(_, title)| *title)));
+    for queue in queues {
+        let name = queue["name"].as_str().unwrap_or_default();
+        let paused = if queue["paused"] == true { " (paused)" } else { "" };
+        let mut row = vec![format!("{name}{paused}")];
+        row.extend(COLUMNS.iter().map(|(field, _)| count(&queue[*field]).to_string()));
+        table.add_row(row);
+    }
+    show::align_right(&mut table, 1);
+    table
+}
+
+fn worker_table(workers: &[Value]) -> Table {
+    let mut table = show::table();
+    table.set_header(["WORKER", "HOST", "PID", "DONE", "JOBS", "QUEUES"]);
+    for worker in workers {
+        let text = |field: &str| worker[field].as_str().unwrap_or_default().to_owned();
+        let queues = worker["queues"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        let state = match (worker["attached"] == false, worker["draining"] == true) {
+            (true, _) => " (away)",
+            (_, true) => " (draining)",
+            _ => "",
+        };
+        table.add_row([
+            format!("{}{state}", text("name")),
+            text("host"),
+            count(&worker["pid"]).to_string(),
+            count(&worker["done"]).to_string(),
+            worker["jobs"].as_array().map_or(0, Vec::len).to_string(),
+            queues.collect::<Vec<_>>().join(" "),
+        ]);
+    }
+    table
+}

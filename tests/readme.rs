@@ -1,0 +1,121 @@
+//! The README says what is so: its programs are the examples, its links lead somewhere, and its commands run.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use support::{Folder, Process, SOON, binary, command, prefix, run};
+
+const README: &str = include_str!("../README.md");
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The fenced blocks of one language.
+fn blocks(language: &str) -> Vec<&'static str> {
+    let fence = format!("```{language}\n");
+    README.split(fence.as_str()).skip(1).map(|rest| rest.split("```").next().expect("its end")).collect()
+}
+
+#[test]
+fn the_programs_are_the_examples() {
+    let read = |name| std::fs::read_to_string(root().join("examples-c").join(name)).expect("an example");
+    assert_eq!(blocks("c"), [read("hello_worker.c"), read("hello_client.c")]);
+}
+
+#[test]
+fn the_links_lead_somewhere() {
+    let targets = README.split("](").skip(1).map(|rest| rest.split(')').next().expect("its end"));
+    let missing: Vec<_> =
+        targets.filter(|target| !target.contains("://") && !root().join(target).exists()).collect();
+    assert!(missing.is_empty(), "the README links to {missing:?}");
+}
+
+/// Copies what the commands work on, so that nothing is built in the source folder.
+fn copy_of_the_sources(to: &Path) {
+    for folder in ["examples-c", "examples-cpp"] {
+        std::fs::create_dir(to.join(folder)).expect("a folder");
+        for entry in std::fs::read_dir(root().join(folder)).expect("a folder") {
+            let entry = entry.expect("an entry");
+            std::fs::copy(entry.path(), to.join(folder).join(entry.file_name())).expect("a copy");
+        }
+    }
+    std::fs::copy(root().join("Makefile"), to.join("Makefile")).expect("a copy");
+}
+
+/// A `cargo` that runs the binary of this test run instead of building one in the copy.
+fn cargo_stand_in(to: &Path) -> PathBuf {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = to.join("stand-in");
+    std::fs::create_dir(&folder).expect("a folder");
+    let script = format!(
+        "#!/bin/sh\n[ \"$1\" = run ] || exit 0\nwhile [ \"$1\" != -- ]; do shift; done\nshift\nexec '{}' \"$@\"\n",
+        binary!().display()
+    );
+    let file = folder.join("cargo");
+    std::fs::write(&file, script).expect("a file");
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).expect("its mode");
+    folder
+}
+
+/// Every command of the README in one shell, in order. What stands behind `#` has to appear in what they print.
+#[test]
+fn the_commands_run() {
+    // Builds what `make install` asks for; the commands then find it done.
+    prefix!();
+    let folder = Folder::new();
+    let sources = folder.join("forebay");
+    std::fs::create_dir(&sources).expect("a folder");
+    copy_of_the_sources(&sources);
+    let path = std::env::join_paths(
+        std::iter::once(cargo_stand_in(folder.path()))
+            .chain(std::env::split_paths(&std::env::var_os("PATH").expect("a PATH"))),
+    );
+    let script: String = blocks("sh").into_iter().filter(|block| !block.contains("PREFIX/include")).collect();
+    // The broker listens at its default address, which the folder makes private to this test.
+    let mut shell = command("bash");
+    shell.args(["-eu", "-c", &format!("{script}\nkill %1 %2; wait")]).current_dir(&sources);
+    shell.env("PATH", path.expect("a PATH")).env("XDG_RUNTIME_DIR", folder.path());
+    shell.env("TMPDIR", folder.path()).env_remove("MAKEFLAGS");
+    // HOME as the README's reader has it, for the installation; cargo's own settings stay where they are.
+    shell.env("HOME", folder.path()).env("CARGO_HOME", cargo_home()).env("RUSTUP_HOME", rustup_home());
+    let finished = run(&mut shell, SOON * 10).success();
+    let said = finished.text();
+    let expected: Vec<_> =
+        script.lines().filter_map(|line| line.split_once("# ")).map(|(_, text)| text).collect();
+    assert!(expected.len() >= 5, "{expected:?}");
+    for text in expected {
+        assert!(said.contains(text.trim()), "no {text:?} in\n{said}{}", finished.error_text());
+    }
+    assert!(said.contains("digests right"), "{said}");
+}
+
+/// The one command that names places of the reader's choice.
+#[test]
+fn the_compiler_line_builds_a_worker() {
+    let line = blocks("sh").into_iter().find(|block| block.contains("PREFIX/include")).expect("the line");
+    let folder = Folder::new();
+    std::fs::copy(root().join("examples-c/hello_worker.c"), folder.join("hello_worker.c")).expect("a copy");
+    let line = line.replace("PREFIX", &prefix!().root().display().to_string().replace(' ', "\\ "));
+    run(Command::new("sh").args(["-euc", &line]).current_dir(folder.path()), SOON * 2).success();
+    let mut worker = command(folder.join("hello_worker"));
+    worker.env("FOREBAY_BROKER", folder.ipc("nobody"));
+    let worker = Process::start(&mut worker);
+    // It starts without a broker, waits for one, and ends when asked.
+    worker.stop(SOON).success();
+}
+
+fn home(variable: &str, name: &str) -> PathBuf {
+    match std::env::var_os(variable) {
+        Some(path) => path.into(),
+        None => Path::new(&std::env::var_os("HOME").unwrap_or_default()).join(name),
+    }
+}
+
+fn cargo_home() -> PathBuf {
+    home("CARGO_HOME", ".cargo")
+}
+
+fn rustup_home() -> PathBuf {
+    home("RUSTUP_HOME", ".rustup")
+}
