@@ -97,7 +97,6 @@ pub(crate) fn main() -> ExitCode {
         Command::Cancel(command) => command.run(),
         Command::Status(command) => command.run(),
         Command::Events(command) => command.run(),
-        Command::Bench(command) => command.run(),
         Command::Doctor(command) => command.run(),
         Command::Options(command) => command.run(),
         Command::Keygen(command) => command.run(),
