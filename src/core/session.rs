@@ -36,7 +36,7 @@ pub enum Output {
     Done { session: SessionId, number: u64 },
     /// The answer to a beat: the leases to drop.
     BeatReply { session: SessionId, dropped: Vec<Lease> },
-    /// Ends the session with a refusal the peer reports.
+    /// Ends the session with a refusal the peer reports. No [`Input::Closed`] follows.
     Close { session: SessionId, why: Failure },
 }
 

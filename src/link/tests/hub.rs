@@ -2,88 +2,13 @@
 
 use bytes::Bytes;
 
+use super::rig::*;
 use super::world::{CONN, at, config, job_id, terms};
-use crate::core::jobs::SessionId;
 use crate::core::session::{Input, Output, PeerEvent};
 use crate::link::{ConnId, Hub, HubLimits, Peer, PeerConfig};
-use crate::model::{Failure, Lease, Now, Status, limits};
+use crate::model::{Failure, Lease, Status, limits};
 use crate::wire::command::{Control, FromBroker, PeerKind, Secret, ToBroker, Welcome};
-use crate::wire::{Header, Packet, control_packet};
-
-const OTHER: ConnId = ConnId(2);
-const ONE: SessionId = SessionId(1);
-const TWO: SessionId = SessionId(2);
-
-fn hub() -> Hub {
-    Hub::new(terms(), HubLimits::default())
-}
-
-fn peer(kind: PeerKind) -> Peer {
-    Peer::new(config(kind))
-}
-
-fn inputs(hub: &mut Hub) -> Vec<Input> {
-    std::iter::from_fn(|| hub.poll_input()).collect()
-}
-
-/// The inputs without what they carry.
-fn names(hub: &mut Hub) -> Vec<&'static str> {
-    let name = |input: &Input| match input {
-        Input::Opened { .. } => "opened",
-        Input::Command { .. } => "command",
-        Input::Beat { .. } => "beat",
-        Input::Dropped { .. } => "dropped",
-        Input::Returned { .. } => "returned",
-        Input::Congested { .. } => "congested",
-        Input::Closed { on_purpose: true, .. } => "left",
-        Input::Closed { on_purpose: false, .. } => "closed",
-    };
-    inputs(hub).iter().map(name).collect()
-}
-
-fn packets(hub: &mut Hub, now: Now) -> Vec<(ConnId, Vec<Bytes>)> {
-    std::iter::from_fn(|| hub.poll_packet(now)).collect()
-}
-
-fn controls(frames: &[Bytes]) -> Vec<Control> {
-    let packet = Packet::open(frames).expect("a packet");
-    if packet.header.control { packet.controls().expect("controls") } else { vec![] }
-}
-
-/// What the hub says to connections by packets without numbers.
-fn said(hub: &mut Hub, now: Now) -> Vec<(ConnId, Control)> {
-    let all = packets(hub, now);
-    all.iter().flat_map(|(conn, frames)| controls(frames).into_iter().map(|c| (*conn, c))).collect()
-}
-
-fn to_hub(hub: &mut Hub, now: Now, conn: ConnId, peer: &mut Peer) {
-    while let Some(packet) = peer.poll_packet(now) {
-        hub.receive(now, conn, "uid:1", packet);
-    }
-}
-
-fn to_peer(hub: &mut Hub, now: Now, peer: &mut Peer) -> Vec<PeerEvent> {
-    for (_, packet) in packets(hub, now) {
-        peer.receive(now, packet);
-    }
-    std::iter::from_fn(|| peer.poll_event()).collect()
-}
-
-/// A hub and a peer that is up on `CONN`.
-fn pair(kind: PeerKind) -> (Hub, Peer) {
-    let (mut hub, mut peer) = (hub(), peer(kind));
-    peer.connected(at(0));
-    to_hub(&mut hub, at(0), CONN, &mut peer);
-    assert_eq!(names(&mut hub), ["opened"]);
-    assert!(matches!(to_peer(&mut hub, at(0), &mut peer)[..], [PeerEvent::Up { fresh: true, .. }]));
-    (hub, peer)
-}
-
-/// Says HELLO again on `conn`.
-fn reconnect(hub: &mut Hub, now: Now, conn: ConnId, peer: &mut Peer) {
-    peer.connected(now);
-    to_hub(hub, now, conn, peer);
-}
+use crate::wire::{Header, control_packet};
 
 #[test]
 fn a_strange_connection_is_asked_once_a_second() {
@@ -146,19 +71,6 @@ fn who_cannot_be_served_is_refused() {
     assert_eq!(refused(&mut hub, "uid:1", &plain, another), Some(Status::Busy));
     assert_eq!(names(&mut hub), ["opened"]);
     assert_eq!(hub.sessions(), 1);
-}
-
-#[test]
-fn a_refusal_is_final_for_the_peer() {
-    let mut hub = Hub::new(terms(), HubLimits { sessions: 0, ..HubLimits::default() });
-    let mut peer = peer(PeerKind::Client);
-    peer.connected(at(0));
-    to_hub(&mut hub, at(0), CONN, &mut peer);
-    let events = to_peer(&mut hub, at(0), &mut peer);
-    assert!(matches!(&events[..], [PeerEvent::Refused(failure)] if failure.status == Status::Busy));
-    peer.connected(at(9));
-    assert_eq!((peer.poll_packet(at(9_000_000)), peer.next_timeout()), (None, None));
-    assert!(peer.is_over());
 }
 
 #[test]
@@ -390,23 +302,6 @@ fn a_peer_that_claims_what_cannot_be_gets_a_new_session() {
     }
 }
 
-/// A broker that says it has executed what was never sent cannot be followed. The peer asks for a new session.
-#[test]
-fn a_broker_that_claims_what_cannot_be_is_asked_for_a_new_session() {
-    let (mut hub, mut peer) = pair(PeerKind::Worker);
-    peer.connected(at(1_000_000));
-    to_hub(&mut hub, at(1_000_000), CONN, &mut peer);
-    let (_, packet) = hub.poll_packet(at(1_000_000)).expect("WELCOME");
-    let Some(Control::Welcome(welcome)) = controls(&packet).pop() else { panic!("WELCOME") };
-    let wrong = Control::Welcome(Welcome { received: 9, ..welcome });
-    peer.receive(at(1_000_000), control_packet(Header::default(), &wrong));
-    let now = at(1_100_000);
-    to_hub(&mut hub, now, CONN, &mut peer);
-    assert_eq!(names(&mut hub), ["closed", "opened"]);
-    let events = to_peer(&mut hub, now, &mut peer);
-    assert!(matches!(&events[..], [PeerEvent::Down, PeerEvent::Up { fresh: true, .. }]), "{events:?}");
-}
-
 #[test]
 fn a_bad_packet_harms_only_its_sender() {
     let (mut hub, mut peer) = pair(PeerKind::Worker);
@@ -478,78 +373,4 @@ fn sessions_take_turns() {
     let order: Vec<ConnId> = packets(&mut hub, at(0)).into_iter().map(|(conn, _)| conn).collect();
     assert!(order.len() > 4, "{order:?}");
     assert!(order.windows(2).all(|two| two[0] != two[1]), "{order:?}");
-}
-
-#[test]
-fn a_quiet_client_beats_and_a_busy_one_need_not() {
-    let (mut hub, mut peer) = pair(PeerKind::Client);
-    let beat_us = limits::BEAT_MS * 1_000;
-    assert_eq!(peer.next_timeout(), Some(beat_us));
-    peer.send(ToBroker::ResultCredit(1));
-    to_hub(&mut hub, at(beat_us / 2), CONN, &mut peer);
-    peer.tick(at(beat_us));
-    assert_eq!(peer.poll_event(), None, "it spoke half a beat ago");
-    assert_eq!(peer.next_timeout(), Some(beat_us + beat_us / 2));
-    peer.tick(at(beat_us * 2));
-    assert_eq!(peer.poll_event(), Some(PeerEvent::BeatDue));
-    names(&mut hub);
-    peer.beat(at(beat_us * 2), &[]);
-    to_hub(&mut hub, at(beat_us * 2), CONN, &mut peer);
-    assert_eq!(names(&mut hub), ["beat"]);
-    let dropped = vec![Lease { slot: 1, token: 2 }];
-    hub.handle(at(beat_us * 2), Output::BeatReply { session: ONE, dropped: dropped.clone() });
-    assert_eq!(to_peer(&mut hub, at(beat_us * 2), &mut peer), [PeerEvent::LeasesDropped(dropped)]);
-}
-
-#[test]
-fn a_worker_beats_however_busy_it_is() {
-    let (mut hub, mut peer) = pair(PeerKind::Worker);
-    peer.tick(at(0));
-    assert_eq!(peer.poll_event(), Some(PeerEvent::BeatDue), "its leases have waited while it was away");
-    peer.beat(at(0), &[]);
-    let beat_us = limits::BEAT_MS * 1_000;
-    peer.send(ToBroker::Demand { jobs: 1, bytes: 0 });
-    to_hub(&mut hub, at(beat_us - 1), CONN, &mut peer);
-    peer.tick(at(beat_us));
-    assert_eq!(peer.poll_event(), Some(PeerEvent::BeatDue));
-}
-
-#[test]
-fn a_silent_broker_is_said_hello() {
-    let (_, mut peer) = pair(PeerKind::Client);
-    let lease_us = limits::LEASE_MS * 1_000;
-    peer.tick(at(lease_us - 1));
-    while let Some(event) = peer.poll_event() {
-        assert_eq!(event, PeerEvent::BeatDue);
-    }
-    peer.tick(at(lease_us));
-    assert_eq!(peer.poll_event(), Some(PeerEvent::Down));
-    let hello = peer.poll_packet(at(lease_us)).expect("HELLO");
-    assert!(matches!(controls(&hello)[..], [Control::Hello(_)]));
-    assert_eq!(peer.poll_packet(at(lease_us)), None);
-    assert_eq!(peer.next_timeout(), Some(lease_us + limits::HELLO_RETRY_MS * 1_000));
-    assert_eq!(peer.counters().silences, 1);
-}
-
-/// Every packet seems to follow a lost one: HELLOs must not storm.
-#[test]
-fn gaps_one_after_the_other_are_answered_slowly() {
-    let (mut hub, mut peer) = pair(PeerKind::Client);
-    let mut hellos = 0;
-    for ms in 0..1_000 {
-        let now = at(ms * 1_000);
-        hub.handle(now, Output::Send { session: ONE, command: FromBroker::SubmitCredit(ms) });
-        let before = peer.counters().hellos;
-        for (conn, packet) in packets(&mut hub, now) {
-            assert_eq!(conn, CONN);
-            // Everything numbered but the last is lost.
-            if Packet::open(&packet).expect("a packet").header.control || ms % 3 == 0 {
-                peer.receive(now, packet);
-            }
-        }
-        to_hub(&mut hub, now, CONN, &mut peer);
-        inputs(&mut hub);
-        hellos += peer.counters().hellos - before;
-    }
-    assert!((2..=12).contains(&hellos), "{hellos} HELLOs in a second");
 }

@@ -4,4 +4,6 @@ mod conversation;
 mod hostile;
 mod hub;
 mod lane;
+mod peer;
+mod rig;
 mod world;
