@@ -13,10 +13,12 @@ pub mod broker;
 pub mod client;
 pub mod command;
 pub mod host;
+pub mod job;
 pub mod log;
 pub mod options;
 pub mod result;
 pub mod submit;
+pub mod worker;
 
 pub use crate::model::{
     Body, Failure, Headers, JobId, JobOptions, JobRules, Level, Meta, Outcome, QueueName, Status, Stop,
@@ -24,13 +26,14 @@ pub use crate::model::{
 pub use crate::run::settings::{
     AckMode, BrokerSettings, ClientSettings, Keys, RegisterSettings, WorkerSettings,
 };
-pub use crate::wire::command::Retry;
 pub use broker::Broker;
 pub use client::{Client, State, Submitted};
 pub use command::{Command, commands};
+pub use job::{Hints, Job, Retry};
 pub use options::Options;
 pub use result::JobResult;
 pub use submit::{Kind, Submit, Want};
+pub use worker::Worker;
 
 /// How long a call may wait: `None` for ever, zero not at all.
 pub type Timeout = Option<Duration>;

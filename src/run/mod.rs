@@ -11,3 +11,4 @@ pub mod ids;
 mod line;
 mod mailbox;
 pub mod settings;
+pub mod worker;

@@ -135,6 +135,8 @@ pub struct WorkerCore {
     slots: u32,
     /// Jobs went unreceived: nothing more is asked for until somebody receives.
     is_unattended: bool,
+    /// How long a job may wait to be received.
+    unreceived_us: u64,
     is_draining: bool,
     /// GRANTs received in this session, and how many were asked for.
     grants: u64,
@@ -171,6 +173,7 @@ impl WorkerCore {
             queues: BTreeMap::new(),
             slots: 0,
             is_unattended: false,
+            unreceived_us: UNRECEIVED_MS * 1_000,
             is_draining: false,
             grants: 0,
             demand: 0,
@@ -279,6 +282,22 @@ impl WorkerCore {
     /// Whether it holds nothing and owes nothing.
     pub fn is_idle(&self) -> bool {
         self.table.is_empty() && (self.commands.is_empty() || !self.is_up)
+    }
+
+    /// Whether the broker has still to acknowledge an answer.
+    pub fn owes_answers(&self) -> bool {
+        self.table.iter().any(|held| !held.is_occupying())
+    }
+
+    /// Whether it asks for nothing because jobs went unreceived.
+    pub fn is_unattended(&self) -> bool {
+        self.is_unattended
+    }
+
+    /// The application watches for jobs without being inside a call: none is given back for waiting too long.
+    pub fn watched(&mut self) {
+        self.unreceived_us = u64::MAX;
+        self.is_unattended = false;
     }
 
     /// Jobs received and not answered.

@@ -2,11 +2,9 @@
 
 use crate::core::worker::call::command_of;
 use crate::core::worker::held::{Due, Held, JobKey, State};
-use crate::core::worker::{UNRECEIVED_MS, Unacked, WorkerCore, WorkerEvent};
+use crate::core::worker::{Unacked, WorkerCore, WorkerEvent};
 use crate::model::{JobId, Lease, Now, Stop};
 use crate::wire::command::{FromBroker, Grant, Presented, Terms, ToBroker};
-
-const UNRECEIVED_US: u64 = UNRECEIVED_MS * 1_000;
 
 impl WorkerCore {
     pub(super) fn up(&mut self, fresh: bool, terms: Box<Terms>) {
@@ -171,7 +169,7 @@ impl WorkerCore {
             run_ms: grant.run_ms,
             sequence: 0,
         });
-        self.next_look_us = self.next_look_us.min(now.us.saturating_add(UNRECEIVED_US));
+        self.next_look_us = self.next_look_us.min(now.us.saturating_add(self.unreceived_us));
         self.events.push_back(WorkerEvent::Granted { key, grant });
     }
 
@@ -225,9 +223,10 @@ impl WorkerCore {
     /// Tells jobs of limits that have passed, and gives back those nobody receives.
     pub(super) fn look_at_limits(&mut self, now: Now) {
         let mut next_us = u64::MAX;
+        let unreceived_us = self.unreceived_us;
         for held in self.table.iter_mut() {
             let key = held.key;
-            match held.take_due(now.us, UNRECEIVED_US) {
+            match held.take_due(now.us, unreceived_us) {
                 Some(Due::Hint(hint)) => self.events.push_back(WorkerEvent::Hint { key, hint }),
                 Some(Due::Stop(why)) => self.events.push_back(WorkerEvent::Stop { key, why }),
                 Some(Due::Unreceived) => {
@@ -236,7 +235,7 @@ impl WorkerCore {
                 }
                 None => {}
             }
-            next_us = next_us.min(held.due_us(UNRECEIVED_US));
+            next_us = next_us.min(held.due_us(unreceived_us));
         }
         self.next_look_us = next_us;
     }
