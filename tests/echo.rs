@@ -4,15 +4,16 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use forebay::api::{
-    Broker, BrokerSettings, Client, ClientSettings, Job, JobResult, Kind, Outcome, RegisterSettings, Retry, Status,
-    Submit, Want, Worker, WorkerSettings,
+    Broker, BrokerSettings, Client, ClientSettings, Job, JobResult, Kind, Outcome, RegisterSettings, Retry,
+    Status, Submit, Want, Worker, WorkerSettings,
 };
 
 const SOON: Option<Duration> = Some(Duration::from_secs(20));
 const MIB: usize = 1 << 20;
 
 fn broker(listen: &str) -> Broker {
-    let settings = BrokerSettings { listen: vec![listen.to_owned()], insecure: true, ..BrokerSettings::default() };
+    let settings =
+        BrokerSettings { listen: vec![listen.to_owned()], insecure: true, ..BrokerSettings::default() };
     Broker::start(settings).unwrap()
 }
 
@@ -135,7 +136,11 @@ fn many_jobs_by_next_on_several_threads() {
             let result = results.pop().unwrap();
             assert_eq!((result.kind(), result.outcome()), (Kind::Result, Outcome::Done));
             assert_eq!(result.text(), result.tag().to_string());
-            assert!(!std::mem::replace(&mut seen[result.tag() as usize], true), "{} came twice", result.tag());
+            assert!(
+                !std::mem::replace(&mut seen[result.tag() as usize], true),
+                "{} came twice",
+                result.tag()
+            );
         }
         assert_eq!(client.next(Some(Duration::ZERO)).unwrap_err().status, Status::TimedOut);
         worker.stop();
@@ -194,7 +199,8 @@ fn a_call_nobody_serves_expires_and_one_without_a_broker_is_unconfirmed() {
     assert_eq!(result.outcome(), Outcome::Expired);
     assert!(began.elapsed() < Duration::from_secs(2));
     let folder = support::Folder::new();
-    let lonely = Client::open(Some(&folder.ipc("nobody")), ClientSettings { linger_ms: 0, ..Default::default() });
+    let lonely =
+        Client::open(Some(&folder.ipc("nobody")), ClientSettings { linger_ms: 0, ..Default::default() });
     let mut id = None;
     let failure = lonely
         .unwrap()
