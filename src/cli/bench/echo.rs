@@ -32,8 +32,7 @@ impl EchoWorker {
         let options = self.connection.options()?;
         let settings = WorkerSettings { slots: Some(self.slots), ..options.worker_settings()? };
         let worker = Arc::new(Worker::open(Some(&self.connection.address()?), settings)?);
-        let stop = Arc::clone(&worker);
-        signals::on_stop(move |_| stop.stop())?;
+        signals::on_stop_of(&worker, |worker, _| worker.stop())?;
         worker.register(&self.queue, RegisterSettings::default())?;
         let mut jobs = Vec::new();
         loop {
