@@ -934,6 +934,373 @@ FOREBAY_API
 void forebay_client_free(forebay_client_t *client);
 
 
+/* ---- Job -----------------------------------------------------------------------------------------------------
+ *
+ * A job a worker has received. It is answered once, from any thread; forebay_job_stop, _stop_flag, _hints and _progress
+ * may be called by any thread at any time. A job that is freed without an answer has failed this attempt with the code
+ * "abandoned".
+ *
+ * A handler can be tested without a broker: forebay_job_new_test makes a job, the handler answers it, and
+ * forebay_job_test_result says what the client would have got. */
+
+/** A job a worker has received. */
+typedef struct forebay_job_t forebay_job_t;
+
+/** What is known of a job. Grows only at its end. */
+typedef struct {
+    /** sizeof(forebay_job_view_t), set by the caller. */
+    size_t struct_size;
+    /** Its id. */
+    forebay_id_t id;
+    /** The queue it waited in. */
+    const char *queue;
+    /** The first frame of the payload, never NULL. Not aligned. */
+    const void *payload;
+    /** Bytes of it. */
+    size_t payload_len;
+    /** Frames of the payload. */
+    uint32_t frames;
+    /** Which attempt this is, from 1. */
+    uint32_t attempt;
+    /** How many there are at most. */
+    uint32_t attempts_max;
+    /** Headers of the job. */
+    uint32_t headers;
+    /** Milliseconds left of its run time or to its deadline, whichever comes first; -1 when there is no end. */
+    int64_t time_left_ms;
+} forebay_job_view_t;
+
+/**
+ * Fills `*view`, whose `struct_size` the caller has set. Its pointers live as long as the job.
+ *
+ * FOREBAY_ERR_ARGUMENT for a NULL or a `struct_size` that nobody set; `*view` is as it was then. Any thread.
+ */
+FOREBAY_API forebay_status_t forebay_job_view(const forebay_job_t *job, forebay_job_view_t *view);
+
+/**
+ * The first frame of the payload, its bytes in `*len`; not aligned, never NULL but for a `job` of NULL.
+ *
+ * Any thread. The bytes live as long as the job. `len` may be NULL.
+ */
+FOREBAY_API const void *forebay_job_payload(const forebay_job_t *job, size_t *len);
+
+/**
+ * Frame `i` of the payload, from 0, its bytes in `*len`; NULL past the last and for a `job` of NULL.
+ *
+ * Any thread. The bytes live as long as the job and are not aligned. `len` may be NULL.
+ */
+FOREBAY_API const void *forebay_job_frame(const forebay_job_t *job, uint32_t i, size_t *len);
+
+/**
+ * The bytes of the first header of this name, how many in `*len`; NULL when there is none, and for a `job` or `name` of
+ * NULL.
+ *
+ * Any thread. The bytes live as long as the job and are not aligned. `len` may be NULL.
+ */
+FOREBAY_API
+const void *forebay_job_header(const forebay_job_t *job,
+                               const char *name,
+                               size_t *len);
+
+/**
+ * Header `i` of the job, from 0: 1 and its name and bytes, or 0 past the last and for a `job` of NULL.
+ *
+ * Any thread. Name and bytes live as long as the job. `name`, `data` and `len` each may be NULL.
+ */
+FOREBAY_API
+int32_t forebay_job_header_at(const forebay_job_t *job,
+                              uint32_t i,
+                              const char **name,
+                              const void **data,
+                              size_t *len);
+
+/**
+ * Whether to stop: 0, or an OR of FOREBAY_STOP_.... Once it is not 0, an answer changes nothing any more; free the job
+ * and receive the next. 0 for a `job` of NULL.
+ *
+ * Any thread. Costs one read of memory.
+ */
+FOREBAY_API
+uint32_t forebay_job_stop(const forebay_job_t *job);
+
+/**
+ * The word that forebay_job_stop reads, for inner loops and for languages where a call costs much. NULL for a `job` of
+ * NULL.
+ *
+ * Any thread. It lives as long as the job; only read it.
+ */
+FOREBAY_API
+const volatile uint32_t *forebay_job_stop_flag(const forebay_job_t *job);
+
+/**
+ * What the job should know while it goes on: 0, or an OR of FOREBAY_HINT_.... 0 for a `job` of NULL.
+ *
+ * Any thread.
+ */
+FOREBAY_API uint32_t forebay_job_hints(const forebay_job_t *job);
+
+/**
+ * Tells how far the job is, 0 to 1, and a note for people; the stall timeout begins anew. Never waits; the latest wins.
+ * Answers the stop bits, as forebay_job_stop does. 0 for a `job` of NULL.
+ *
+ * Any thread. `note` may be NULL; one that is not UTF-8 is left out.
+ */
+FOREBAY_API
+uint32_t forebay_job_progress(forebay_job_t *job,
+                              double fraction,
+                              const char *note);
+
+/**
+ * Sends a partial result, numbered from 0 in each attempt, to the client that wants FOREBAY_KIND_PARTIAL. Waits while as
+ * many bytes as job.partial_bytes are on their way.
+ *
+ * FOREBAY_ERR_UNCONFIRMED when there was no room in time, FOREBAY_ERR_LEASE_LOST when the job is another's,
+ * FOREBAY_ERR_STATE when it is answered, FOREBAY_ERR_TOO_LARGE, FOREBAY_ERR_CLOSED. `data` may be NULL when `len` is 0.
+ * `err` may be NULL.
+ */
+FOREBAY_API
+forebay_status_t forebay_job_send(forebay_job_t *job,
+                                  const void *data,
+                                  size_t len,
+                                  int64_t timeout_ms,
+                                  forebay_error_t **err);
+
+/**
+ * Sets a header of the result; the same name again replaces it.
+ *
+ * FOREBAY_ERR_STATE when the job is answered, FOREBAY_ERR_TOO_LARGE. `data` may be NULL when `len` is 0. `err` may be NULL.
+ */
+FOREBAY_API
+forebay_status_t forebay_job_set_header(forebay_job_t *job,
+                                        const char *name,
+                                        const void *data,
+                                        size_t len,
+                                        forebay_error_t **err);
+
+/**
+ * Answers the job with its result. FOREBAY_OK: the library holds a copy and sends it until the broker has it, also to a
+ * restarted broker.
+ *
+ * FOREBAY_ERR_LEASE_LOST when the job is another's by now, FOREBAY_ERR_STATE when it is answered, FOREBAY_ERR_BUSY when
+ * more than worker.unacked_bytes wait to be acknowledged, FOREBAY_ERR_TOO_LARGE, FOREBAY_ERR_CLOSED. After BUSY and
+ * TOO_LARGE it is not answered yet. `data` may be NULL when `len` is 0. `err` may be NULL.
+ */
+FOREBAY_API
+forebay_status_t forebay_job_complete(forebay_job_t *job,
+                                      const void *data,
+                                      size_t len,
+                                      forebay_error_t **err);
+
+/**
+ * Like forebay_job_complete with a result of several frames, which stay apart. `frames` may be NULL when `frames_len` is
+ * 0. `err` may be NULL.
+ */
+FOREBAY_API
+forebay_status_t forebay_job_complete_frames(forebay_job_t *job,
+                                             const forebay_frame_t *frames,
+                                             size_t frames_len,
+                                             forebay_error_t **err);
+
+/**
+ * Like forebay_job_complete with a result in library memory, which is not copied; see forebay_buffer_new. `err` may be
+ * NULL.
+ */
+FOREBAY_API
+forebay_status_t forebay_job_complete_buffer(forebay_job_t *job,
+                                             const forebay_buffer_t *buffer,
+                                             forebay_error_t **err);
+
+/**
+ * Answers that this attempt failed. `retry_ms`: FOREBAY_RETRY_POLICY, another attempt as the job's rules say;
+ * FOREBAY_RETRY_NEVER; 0 or more, another attempt after that time, if one is left. `code` is a short word for programs,
+ * `message` one sentence for people, `detail` more, such as a stack trace; the client gets those of the last attempt.
+ *
+ * Errors as for forebay_job_complete. `code`, `message` and `detail` each may be NULL. `err` may be NULL.
+ */
+FOREBAY_API
+forebay_status_t forebay_job_fail(forebay_job_t *job,
+                                  int64_t retry_ms,
+                                  const char *code,
+                                  const char *message,
+                                  const char *detail,
+                                  forebay_error_t **err);
+
+/**
+ * Gives the job back: it may run elsewhere, not before `delay_ms` have passed. It does not count as an attempt; a job may
+ * be given back job.releases times.
+ *
+ * FOREBAY_ERR_ARGUMENT for a `delay_ms` below 0; else as for forebay_job_complete. `err` may be NULL.
+ */
+FOREBAY_API
+forebay_status_t forebay_job_release(forebay_job_t *job,
+                                     int64_t delay_ms,
+                                     forebay_error_t **err);
+
+/**
+ * Frees a job. Without an answer the attempt has failed with the code "abandoned". A `job` of NULL is nothing.
+ *
+ * Any thread; nobody else may use the job, or what it lent, any more. It may be freed after its worker.
+ */
+FOREBAY_API void forebay_job_free(forebay_job_t *job);
+
+/**
+ * Makes a job that no broker knows, to test a handler with: it is answered like any other, and nothing is sent. The caller
+ * frees it by forebay_job_free.
+ *
+ * FOREBAY_ERR_ARGUMENT as for forebay_client_submit. Any thread. `err` may be NULL.
+ */
+FOREBAY_API
+forebay_status_t forebay_job_new_test(const forebay_submit_t *submit,
+                                      forebay_job_t **job,
+                                      forebay_error_t **err);
+
+/**
+ * What the client of a test job would have got by its answer. The caller frees the result.
+ *
+ * FOREBAY_ERR_STATE when the job is not answered, or not a test job. Any thread. `err` may be NULL.
+ */
+FOREBAY_API
+forebay_status_t forebay_job_test_result(const forebay_job_t *job,
+                                         forebay_result_t **result,
+                                         forebay_error_t **err);
+
+
+/* ---- Worker --------------------------------------------------------------------------------------------------
+ *
+ * A worker takes jobs of the queues it registers. Every function may be called from any thread, by many at once, but for
+ * forebay_worker_free; as many threads as call forebay_worker_receive work at once. One thread of the library owns the
+ * connection: it beats, keeps the jobs' leases and sends answers again while the program computes, finds the broker
+ * again after a restart, and never runs the program's code. */
+
+/** A connection that takes jobs. */
+typedef struct forebay_worker_t forebay_worker_t;
+
+/**
+ * Opens a worker on `endpoint`, as forebay_client_open does. It takes no job before a queue is registered.
+ *
+ * `endpoint` may be NULL: $FOREBAY_BROKER, else the default address. `options` may be NULL; the "worker." keys are read.
+ * `err` may be NULL. The caller frees the worker by forebay_worker_free. Errors as for forebay_client_open.
+ */
+FOREBAY_API
+forebay_status_t forebay_worker_open(const char *endpoint,
+                                     const forebay_options_t *options,
+                                     forebay_worker_t **worker,
+                                     forebay_error_t **err);
+
+/**
+ * Takes jobs of a queue from now on, also after every restart of the broker. Returns at once. Registering a queue again
+ * changes its options.
+ *
+ * FOREBAY_ERR_ARGUMENT for a name that is no queue's, FOREBAY_ERR_STATE after forebay_worker_stop. `options` may be NULL;
+ * the "register." keys are read. `err` may be NULL.
+ */
+FOREBAY_API
+forebay_status_t forebay_worker_register(forebay_worker_t *worker,
+                                         const char *queue,
+                                         const forebay_options_t *options,
+                                         forebay_error_t **err);
+
+/**
+ * Takes no more jobs of a queue. Jobs that were handed out are answered as ever. Returns at once.
+ *
+ * FOREBAY_ERR_NOT_FOUND when it was not registered. `err` may be NULL.
+ */
+FOREBAY_API
+forebay_status_t forebay_worker_unregister(forebay_worker_t *worker,
+                                           const char *queue,
+                                           forebay_error_t **err);
+
+/**
+ * Waits for a job and hands it out; its run time begins now. The caller answers it by forebay_job_complete, _fail or
+ * _release, and frees it.
+ *
+ * FOREBAY_TIMED_OUT, FOREBAY_INTERRUPTED; FOREBAY_DRAINED after forebay_worker_stop; FOREBAY_ERR_IO when the broker was
+ * away longer than worker.broker_gone_ms; FOREBAY_ERR_PROTOCOL or FOREBAY_ERR_DENIED when it does not want this worker.
+ * `err` may be NULL.
+ */
+FOREBAY_API
+forebay_status_t forebay_worker_receive(forebay_worker_t *worker,
+                                        int64_t timeout_ms,
+                                        forebay_job_t **job,
+                                        forebay_error_t **err);
+
+/**
+ * Like forebay_worker_receive for up to `cap` jobs at once: it waits for the first and takes what is there, up to the
+ * worker's free slots. `*got` says how many of `jobs` were written. The run time of each begins now.
+ *
+ * FOREBAY_ERR_ARGUMENT for a `cap` of 0. `err` may be NULL.
+ */
+FOREBAY_API
+forebay_status_t forebay_worker_receive_many(forebay_worker_t *worker,
+                                             int64_t timeout_ms,
+                                             forebay_job_t **jobs,
+                                             size_t cap,
+                                             size_t *got,
+                                             forebay_error_t **err);
+
+/**
+ * Takes no new jobs from now on, for good: every receive answers FOREBAY_DRAINED. Jobs that were handed out are answered
+ * as ever.
+ *
+ * Async-signal-safe. A `worker` of NULL is nothing.
+ */
+FOREBAY_API
+void forebay_worker_stop(forebay_worker_t *worker);
+
+/**
+ * Stops, and waits until every job that was handed out is answered and the broker has every answer.
+ *
+ * FOREBAY_ERR_UNCONFIRMED when that was not so in time. `err` may be NULL.
+ */
+FOREBAY_API
+forebay_status_t forebay_worker_drain(forebay_worker_t *worker,
+                                      int64_t timeout_ms,
+                                      forebay_error_t **err);
+
+/** Waits until the broker has welcomed the worker; see forebay_client_ready. `err` may be NULL. */
+FOREBAY_API
+forebay_status_t forebay_worker_ready(forebay_worker_t *worker,
+                                      int64_t timeout_ms,
+                                      forebay_error_t **err);
+
+/** FOREBAY_STATE_...; 0 for a `worker` of NULL. */
+FOREBAY_API int32_t forebay_worker_state(const forebay_worker_t *worker);
+
+/**
+ * What this worker has counted, as JSON in the result's data. The caller frees the result. Never waits.
+ *
+ * `err` may be NULL.
+ */
+FOREBAY_API
+forebay_status_t forebay_worker_stats(forebay_worker_t *worker,
+                                      forebay_result_t **json,
+                                      forebay_error_t **err);
+
+/**
+ * A descriptor that is readable exactly while forebay_worker_receive would not wait; see forebay_client_fd. -1 when there
+ * is none, and for a `worker` of NULL.
+ */
+FOREBAY_API
+int64_t forebay_worker_fd(const forebay_worker_t *worker);
+
+/**
+ * Ends all waits on this worker now, each with FOREBAY_INTERRUPTED; if none waits, the next one.
+ *
+ * Async-signal-safe. FOREBAY_ERR_ARGUMENT for a `worker` of NULL.
+ */
+FOREBAY_API forebay_status_t forebay_worker_interrupt(forebay_worker_t *worker);
+
+/**
+ * Closes a worker and frees it: jobs that were not handed out go back to the broker, and it waits up to worker.linger_ms
+ * for answers the broker has not acknowledged. Jobs that were handed out stay valid memory; answering them is
+ * FOREBAY_ERR_CLOSED, and others will run them. A `worker` of NULL is nothing.
+ *
+ * No other thread may be inside a call on it, or begin one. In a forked child it forgets the handle without closing.
+ */
+FOREBAY_API
+void forebay_worker_free(forebay_worker_t *worker);
+
+
 /* ---- Embedded broker -----------------------------------------------------------------------------------------
  *
  * A broker inside the program: the same as `forebay broker`, on threads of its own. It never exits the process and

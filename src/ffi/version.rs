@@ -46,7 +46,7 @@ pub unsafe extern "C" fn forebay_has(feature: *const c_char) -> i32 {
         // SAFETY: NULL or text, as the contract says.
         match unsafe { arg::text(feature, "feature") } {
             Ok("broker" | "ipc" | "tcp" | "inproc" | "ipv6") => 1,
-            Ok("curve") => i32::from(crate::net::build().curve),
+            Ok("curve") => i32::from(crate::api::host::build().curve),
             _ => 0,
         }
     })

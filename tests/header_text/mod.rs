@@ -7,11 +7,13 @@ use std::fs;
 use std::path::Path;
 
 /// The files of src/ffi in the order of the manual. A file may only name types of those before it.
-const SECTIONS: [&str; 11] =
-    ["version", "status", "error", "id", "options", "buffer", "submit", "result", "client", "broker", "log"];
+const SECTIONS: [&str; 13] = [
+    "version", "status", "error", "id", "options", "buffer", "submit", "result", "client", "job", "worker",
+    "broker", "log",
+];
 
 /// The folder of the package.
-pub fn root() -> &'static Path {
+pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
@@ -73,7 +75,7 @@ const TAIL: &str = r"
 ";
 
 /// The header, made from the sources.
-pub fn generate() -> String {
+pub(crate) fn generate() -> String {
     let config = cbindgen::Config::from_file(root().join("cbindgen.toml")).unwrap();
     let mut header = HEAD.to_owned();
     for name in SECTIONS {
@@ -172,36 +174,36 @@ fn kind_of(line: &str) -> Option<&str> {
 }
 
 /// One function of the header.
-pub struct Function {
+pub(crate) struct Function {
     /// Its name.
-    pub name: String,
+    pub(crate) name: String,
     /// Its comment.
-    pub text: String,
+    pub(crate) text: String,
     /// Its declaration on one line.
-    pub declaration: String,
+    pub(crate) declaration: String,
     /// Its parameters.
-    pub parameters: Vec<Parameter>,
+    pub(crate) parameters: Vec<Parameter>,
 }
 
 /// One parameter.
 #[derive(Clone, Debug)]
-pub struct Parameter {
+pub(crate) struct Parameter {
     /// Its type, stars included.
-    pub kind: String,
+    pub(crate) kind: String,
     /// Its name.
-    pub name: String,
+    pub(crate) name: String,
 }
 
 impl Function {
     /// The parameters that are pointers, functions included.
-    pub fn pointers(&self) -> impl Iterator<Item = &Parameter> {
+    pub(crate) fn pointers(&self) -> impl Iterator<Item = &Parameter> {
         self.parameters
             .iter()
             .filter(|parameter| parameter.kind.contains('*') || parameter.kind == "forebay_log_fn")
     }
 
     /// Whether the function's text says that this parameter may be NULL.
-    pub fn may_be_null(&self, name: &str) -> bool {
+    pub(crate) fn may_be_null(&self, name: &str) -> bool {
         let quoted = format!("`{name}`");
         self.text.split(". ").any(|sentence| {
             sentence.contains(&quoted)
@@ -210,7 +212,7 @@ impl Function {
     }
 
     /// Whether it takes a structure by value.
-    pub fn takes_struct_by_value(&self) -> bool {
+    pub(crate) fn takes_struct_by_value(&self) -> bool {
         self.parameters.iter().any(|parameter| {
             !parameter.kind.contains('*')
                 && parameter.kind.contains("forebay_")
@@ -220,7 +222,7 @@ impl Function {
 }
 
 /// The header without comments.
-pub fn without_comments(header: &str) -> String {
+pub(crate) fn without_comments(header: &str) -> String {
     let mut code = String::new();
     let mut rest = header;
     while let Some((before, comment)) = rest.split_once("/*") {
@@ -231,7 +233,7 @@ pub fn without_comments(header: &str) -> String {
 }
 
 /// The functions of the header.
-pub fn functions(header: &str) -> Vec<Function> {
+pub(crate) fn functions(header: &str) -> Vec<Function> {
     let mut found = Vec::new();
     for (at, _) in header.match_indices("\nFOREBAY_API") {
         let declaration = &header[at + 1..];

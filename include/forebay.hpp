@@ -1,0 +1,716 @@
+// forebay for C++17: the C interface of forebay.h as objects that free themselves and errors that are thrown.
+//
+// Header-only. Objects are moved, not copied. What fails throws forebay::error, which carries the status; a wait that
+// ends with nothing to hand over answers an empty optional or false. Bytes come out as std::string_view, which lives as
+// long as the object that lent it. Threads, lifetimes and what each call means: forebay.h says it at the function of the
+// same name. SPDX-License-Identifier: MIT OR Apache-2.0
+#ifndef FOREBAY_HPP
+#define FOREBAY_HPP
+
+#include <forebay.h>
+
+#include <chrono>
+#include <cstdint>
+#include <cstring>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <utility>
+#include <vector>
+
+namespace forebay {
+
+using std::chrono::milliseconds;
+
+/// A timeout without an end; any negative one is the same.
+inline constexpr milliseconds forever{FOREBAY_FOREVER};
+
+/// Why a call was not carried out.
+class error : public std::runtime_error {
+  public:
+    error(forebay_status_t status, const std::string &message, bool retryable = false,
+          std::optional<milliseconds> retry_after = std::nullopt)
+        : std::runtime_error(message), status_(status), retryable_(retryable), retry_after_(retry_after) {}
+
+    /// FOREBAY_ERR_...
+    forebay_status_t status() const noexcept { return status_; }
+    /// Whether the same call may succeed later, unchanged.
+    bool retryable() const noexcept { return retryable_; }
+    /// After how long, where the broker has said so.
+    std::optional<milliseconds> retry_after() const noexcept { return retry_after_; }
+
+  private:
+    forebay_status_t status_;
+    bool retryable_;
+    std::optional<milliseconds> retry_after_;
+};
+
+namespace detail {
+
+/// Collects the error of one call and throws it.
+class caught {
+  public:
+    caught() = default;
+    caught(const caught &) = delete;
+    caught &operator=(const caught &) = delete;
+    ~caught() { forebay_error_free(error_); }
+
+    forebay_error_t **out() noexcept { return &error_; }
+
+    /// Throws below 0; answers whether there is something: FOREBAY_OK.
+    bool check(forebay_status_t status) const {
+        if (status >= 0) return status == FOREBAY_OK;
+        if (error_ == nullptr) throw error(status, forebay_status_text(status));
+        std::int64_t after = forebay_error_retry_after_ms(error_);
+        throw error(status, forebay_error_message(error_), forebay_error_retryable(error_) != 0,
+                    after < 0 ? std::nullopt : std::optional<milliseconds>(after));
+    }
+
+  private:
+    forebay_error_t *error_ = nullptr;
+};
+
+template <auto Free> struct freer {
+    template <typename T> void operator()(T *object) const noexcept { Free(object); }
+};
+
+template <typename T, auto Free> using owned = std::unique_ptr<T, freer<Free>>;
+
+inline std::string_view bytes(const void *data, std::size_t len) noexcept {
+    return {static_cast<const char *>(data), len};
+}
+
+} // namespace detail
+
+/// How a job stands or ended.
+enum class outcome : std::int32_t {
+    waiting = FOREBAY_OUTCOME_WAITING,
+    running = FOREBAY_OUTCOME_RUNNING,
+    done = FOREBAY_OUTCOME_DONE,
+    failed = FOREBAY_OUTCOME_FAILED,
+    timed_out = FOREBAY_OUTCOME_TIMED_OUT,
+    cancelled = FOREBAY_OUTCOME_CANCELLED,
+    expired = FOREBAY_OUTCOME_EXPIRED,
+    quarantined = FOREBAY_OUTCOME_QUARANTINED,
+    rejected = FOREBAY_OUTCOME_REJECTED,
+    lost = FOREBAY_OUTCOME_LOST
+};
+
+/// Its name, such as "CANCELLED".
+inline const char *name(outcome how) noexcept { return forebay_outcome_name(static_cast<std::int32_t>(how)); }
+
+/// What a piece of news is. `1u << kind` is its bit in submit::want; see want().
+enum class kind : std::int32_t {
+    accepted = FOREBAY_KIND_ACCEPTED,
+    refused = FOREBAY_KIND_REFUSED,
+    progress = FOREBAY_KIND_PROGRESS,
+    partial = FOREBAY_KIND_PARTIAL,
+    result = FOREBAY_KIND_RESULT
+};
+
+/// The bits of submit::want, as in want(kind::result, kind::progress).
+template <typename... Kinds> constexpr std::uint32_t want(Kinds... kinds) noexcept {
+    return ((1u << static_cast<unsigned>(kinds)) | ... | 0u);
+}
+
+/// What a handle is at.
+enum class state : std::int32_t {
+    connecting = FOREBAY_STATE_CONNECTING,
+    ready = FOREBAY_STATE_READY,
+    draining = FOREBAY_STATE_DRAINING,
+    refused = FOREBAY_STATE_REFUSED,
+    closed = FOREBAY_STATE_CLOSED
+};
+
+/// A job's id.
+class id {
+  public:
+    /// A new one.
+    id() { detail::caught().check(forebay_id_new(&id_)); }
+    id(const forebay_id_t &raw) noexcept : id_(raw) {}
+    /// From its text of 36 characters.
+    explicit id(const std::string &text) { detail::caught().check(forebay_id_parse(text.c_str(), &id_)); }
+
+    std::string text() const {
+        char buf[FOREBAY_ID_TEXT_CAP];
+        forebay_id_text(&id_, buf, sizeof buf);
+        return buf;
+    }
+    const forebay_id_t *raw() const noexcept { return &id_; }
+
+    friend bool operator==(const id &a, const id &b) noexcept { return compare(a, b) == 0; }
+    friend bool operator!=(const id &a, const id &b) noexcept { return compare(a, b) != 0; }
+    friend bool operator<(const id &a, const id &b) noexcept { return compare(a, b) < 0; }
+
+  private:
+    static int compare(const id &a, const id &b) noexcept {
+        return std::memcmp(a.id_.bytes, b.id_.bytes, sizeof a.id_.bytes);
+    }
+    forebay_id_t id_;
+};
+
+/// Options by text keys; one object may be given to any number of calls.
+class options {
+  public:
+    options() : options_(forebay_options_new()) {}
+
+    options &set(const std::string &key, const std::string &value) {
+        detail::caught caught;
+        caught.check(forebay_options_set(options_.get(), key.c_str(), value.c_str(), caught.out()));
+        return *this;
+    }
+    options &set(const std::string &key, const char *value) { return set(key, std::string(value)); }
+    options &set(const std::string &key, std::int64_t value) {
+        detail::caught caught;
+        caught.check(forebay_options_set_int(options_.get(), key.c_str(), value, caught.out()));
+        return *this;
+    }
+    options &set(const std::string &key, int value) { return set(key, std::int64_t{value}); }
+    options &set_bytes(const std::string &key, std::string_view value) {
+        detail::caught caught;
+        caught.check(
+            forebay_options_set_bytes(options_.get(), key.c_str(), value.data(), value.size(), caught.out()));
+        return *this;
+    }
+    options &load(const std::string &toml_path) {
+        detail::caught caught;
+        caught.check(forebay_options_load(options_.get(), toml_path.c_str(), caught.out()));
+        return *this;
+    }
+    /// The value in effect.
+    std::string get(const std::string &key) const {
+        detail::caught caught;
+        std::size_t needed = 0;
+        forebay_status_t status =
+            forebay_options_get(options_.get(), key.c_str(), nullptr, 0, &needed, caught.out());
+        if (status != FOREBAY_ERR_TOO_LARGE) caught.check(status);
+        std::string value(needed + 1, '\0');
+        detail::caught again;
+        again.check(
+            forebay_options_get(options_.get(), key.c_str(), value.data(), value.size(), &needed, again.out()));
+        value.resize(needed);
+        return value;
+    }
+    const forebay_options_t *raw() const noexcept { return options_.get(); }
+
+  private:
+    detail::owned<forebay_options_t, forebay_options_free> options_;
+};
+
+/// Library memory: written once, then given to a submission or to job::complete without a copy.
+class buffer {
+  public:
+    explicit buffer(std::size_t len) : len_(len) {
+        detail::caught caught;
+        forebay_buffer_t *made = nullptr;
+        caught.check(forebay_buffer_new(len, &made, &data_, caught.out()));
+        buffer_.reset(made);
+    }
+    void *data() noexcept { return data_; }
+    std::size_t size() const noexcept { return len_; }
+    const forebay_buffer_t *raw() const noexcept { return buffer_.get(); }
+
+  private:
+    void *data_ = nullptr;
+    std::size_t len_;
+    detail::owned<forebay_buffer_t, forebay_buffer_free> buffer_;
+};
+
+/// Named bytes beside a payload.
+struct header {
+    std::string name;
+    std::string value;
+};
+
+/// A job to submit. Only the queue must be said. What it points to has to live until the call returns.
+struct submit {
+    submit(std::string to, std::string what = {}) : queue(std::move(to)), payload(std::move(what)) {}
+
+    std::string queue;
+    std::string payload;
+    std::vector<std::string> frames{};         ///< instead of the payload
+    const forebay::buffer *buffer = nullptr;   ///< instead of the payload
+    std::vector<forebay::header> headers{};    ///< what travels beside it
+    const forebay::options *options = nullptr; ///< "job." keys
+    std::optional<forebay::id> id{};           ///< for a job that may be submitted again later
+    milliseconds delay{0}, queue_timeout{0}, run_timeout{0}, deadline{0}; ///< 0: as the options say
+    std::uint32_t attempts = 0, priority = 0;  ///< 0: as the options say
+    std::uint64_t tag = 0;                     ///< comes back with every piece of news
+    std::uint32_t want = 0;                    ///< what client::next hands over; see want()
+};
+
+namespace detail {
+
+/// Submissions as C wants them, for as long as the call lasts.
+class raw_submits {
+  public:
+    explicit raw_submits(const submit *first, std::size_t n) : jobs_(n), parts_(n) {
+        for (std::size_t i = 0; i < n; i++) fill(first[i], jobs_[i], parts_[i]);
+    }
+    const forebay_submit_t *data() const noexcept { return jobs_.data(); }
+    std::size_t size() const noexcept { return jobs_.size(); }
+
+  private:
+    struct parts {
+        std::vector<forebay_frame_t> frames;
+        std::vector<forebay_header_t> headers;
+    };
+
+    static void fill(const submit &from, forebay_submit_t &to, parts &kept) {
+        for (const std::string &frame : from.frames) kept.frames.push_back({frame.data(), frame.size()});
+        for (const header &header : from.headers)
+            kept.headers.push_back({header.name.c_str(), header.value.data(), header.value.size()});
+        to = forebay_submit_t{};
+        to.struct_size = sizeof to;
+        to.id = from.id ? from.id->raw() : nullptr;
+        to.queue = from.queue.c_str();
+        to.buffer = from.buffer != nullptr ? from.buffer->raw() : nullptr;
+        to.frames = kept.frames.data();
+        to.frames_len = kept.frames.size();
+        if (!from.payload.empty()) {
+            to.payload = from.payload.data();
+            to.payload_len = from.payload.size();
+        }
+        to.headers = kept.headers.data();
+        to.headers_len = kept.headers.size();
+        to.options = from.options != nullptr ? from.options->raw() : nullptr;
+        to.delay_ms = from.delay.count();
+        to.queue_ms = from.queue_timeout.count();
+        to.run_ms = from.run_timeout.count();
+        to.deadline_ms = from.deadline.count();
+        to.attempts = from.attempts;
+        to.priority = from.priority;
+        to.tag = from.tag;
+        to.want = from.want;
+    }
+
+    std::vector<forebay_submit_t> jobs_;
+    std::vector<parts> parts_;
+};
+
+} // namespace detail
+
+/// One piece of news about a job: its result, progress, a partial result.
+class result {
+  public:
+    explicit result(forebay_result_t *raw) : result_(raw) {
+        view_.struct_size = sizeof view_;
+        detail::caught().check(forebay_result_view(raw, &view_));
+    }
+
+    forebay::id id() const noexcept { return view_.id; }
+    forebay::kind kind() const noexcept { return static_cast<forebay::kind>(view_.kind); }
+    forebay::outcome outcome() const noexcept { return static_cast<forebay::outcome>(view_.outcome); }
+    bool done() const noexcept { return view_.outcome == FOREBAY_OUTCOME_DONE; }
+    std::uint32_t attempt() const noexcept { return view_.attempt; }
+    std::string_view data() const noexcept { return detail::bytes(view_.data, view_.data_len); }
+    std::string_view code() const noexcept { return view_.code; }
+    std::string_view message() const noexcept { return view_.message; }
+    std::string_view detail() const noexcept { return view_.detail; }
+    double progress() const noexcept { return view_.progress; }
+    std::uint64_t tag() const noexcept { return view_.tag; }
+    std::uint64_t sequence() const noexcept { return view_.sequence; }
+    /// Of kind::refused, why; else FOREBAY_OK.
+    forebay_status_t status() const noexcept { return view_.status; }
+    std::uint32_t frames() const noexcept { return view_.frames; }
+    /// Empty past the last.
+    std::string_view frame(std::uint32_t i) const noexcept {
+        std::size_t len = 0;
+        const void *data = forebay_result_frame(result_.get(), i, &len);
+        return data == nullptr ? std::string_view() : forebay::detail::bytes(data, len);
+    }
+    std::optional<std::string_view> header(std::string_view name) const noexcept {
+        const char *found = nullptr;
+        const void *data = nullptr;
+        std::size_t len = 0;
+        for (std::uint32_t i = 0; forebay_result_header_at(result_.get(), i, &found, &data, &len); i++)
+            if (name == found) return forebay::detail::bytes(data, len);
+        return std::nullopt;
+    }
+    /// JSON: attempts, worker, times ...
+    std::string_view meta() const noexcept { return forebay_result_meta(result_.get()); }
+    const forebay_result_t *raw() const noexcept { return result_.get(); }
+
+  private:
+    forebay::detail::owned<forebay_result_t, forebay_result_free> result_;
+    forebay_result_view_t view_{};
+};
+
+/// A connection that submits jobs. Its calls may come from any thread.
+class client {
+  public:
+    /// Empty endpoint: $FOREBAY_BROKER, else the default address.
+    explicit client(const std::string &endpoint = {}, const options &settings = {}) {
+        detail::caught caught;
+        forebay_client_t *made = nullptr;
+        const char *address = endpoint.empty() ? nullptr : endpoint.c_str();
+        caught.check(forebay_client_open(address, settings.raw(), &made, caught.out()));
+        client_.reset(made);
+    }
+
+    /// Whether the broker has welcomed the client in time.
+    bool ready(milliseconds timeout = forever) {
+        detail::caught caught;
+        return caught.check(forebay_client_ready(raw(), timeout.count(), caught.out()));
+    }
+    forebay::state state() const noexcept { return static_cast<forebay::state>(forebay_client_state(raw())); }
+
+    /// Returns when the broker holds the job.
+    forebay::id submit(const forebay::submit &job, milliseconds timeout = forever) {
+        return submit_many(&job, 1, timeout).front();
+    }
+    std::vector<forebay::id> submit(const std::vector<forebay::submit> &jobs, milliseconds timeout = forever) {
+        return submit_many(jobs.data(), jobs.size(), timeout);
+    }
+    /// Never waits; throws FOREBAY_ERR_BUSY when the window is full.
+    forebay::id enqueue(const forebay::submit &job) {
+        detail::caught caught;
+        detail::raw_submits jobs(&job, 1);
+        forebay_id_t made{};
+        caught.check(forebay_client_enqueue(raw(), jobs.data(), 1, &made, nullptr, caught.out()));
+        return made;
+    }
+    void flush(milliseconds timeout = forever) {
+        detail::caught caught;
+        caught.check(forebay_client_flush(raw(), timeout.count(), caught.out()));
+    }
+    /// Submits and waits for the result; the timeout is the job's deadline too.
+    result call(const forebay::submit &job, milliseconds timeout = forever) {
+        detail::caught caught;
+        detail::raw_submits jobs(&job, 1);
+        forebay_result_t *made = nullptr;
+        caught.check(forebay_client_call(raw(), jobs.data(), timeout.count(), nullptr, &made, caught.out()));
+        return result(made);
+    }
+    std::optional<result> wait(const forebay::id &id, milliseconds timeout = forever) {
+        detail::caught caught;
+        forebay_result_t *made = nullptr;
+        if (!caught.check(forebay_client_wait(raw(), id.raw(), timeout.count(), &made, caught.out())))
+            return std::nullopt;
+        return result(made);
+    }
+    /// What `want` asked for, in order of arrival.
+    std::optional<result> next(milliseconds timeout = forever) {
+        detail::caught caught;
+        forebay_result_t *made = nullptr;
+        if (!caught.check(forebay_client_next(raw(), timeout.count(), &made, caught.out()))) return std::nullopt;
+        return result(made);
+    }
+    std::optional<result> peek(const forebay::id &id, milliseconds timeout = forever) {
+        detail::caught caught;
+        forebay_result_t *made = nullptr;
+        if (!caught.check(forebay_client_peek(raw(), id.raw(), timeout.count(), &made, caught.out())))
+            return std::nullopt;
+        return result(made);
+    }
+    void ack(const forebay::id &id) {
+        detail::caught caught;
+        caught.check(forebay_client_ack(raw(), id.raw(), caught.out()));
+    }
+    void cancel(const forebay::id &id, const std::string &reason = {}, milliseconds timeout = forever) {
+        detail::caught caught;
+        caught.check(forebay_client_cancel(raw(), id.raw(), reason.c_str(), timeout.count(), caught.out()));
+    }
+    bool wait_workers(const std::string &queue, std::uint32_t n, milliseconds timeout = forever) {
+        detail::caught caught;
+        return caught.check(
+            forebay_client_wait_workers(raw(), queue.c_str(), n, timeout.count(), caught.out()));
+    }
+    /// An operator's command; the result's data is JSON.
+    result admin(const std::string &command, const options &arguments = {}, milliseconds timeout = forever) {
+        detail::caught caught;
+        forebay_result_t *made = nullptr;
+        caught.check(forebay_client_admin(raw(), command.c_str(), arguments.raw(), timeout.count(), &made,
+                                          caught.out()));
+        return result(made);
+    }
+    result stats() {
+        detail::caught caught;
+        forebay_result_t *made = nullptr;
+        caught.check(forebay_client_stats(raw(), &made, caught.out()));
+        return result(made);
+    }
+    /// Readable exactly while next would not wait.
+    std::int64_t fd() const noexcept { return forebay_client_fd(raw()); }
+    /// Async-signal-safe.
+    void interrupt() noexcept { forebay_client_interrupt(raw()); }
+    forebay_client_t *raw() const noexcept { return client_.get(); }
+
+  private:
+    std::vector<forebay::id> submit_many(const forebay::submit *first, std::size_t n, milliseconds timeout) {
+        detail::caught caught;
+        detail::raw_submits jobs(first, n);
+        std::vector<forebay_id_t> made(n);
+        caught.check(forebay_client_submit(raw(), jobs.data(), n, timeout.count(), made.data(), nullptr,
+                                           caught.out()));
+        return {made.begin(), made.end()};
+    }
+
+    detail::owned<forebay_client_t, forebay_client_free> client_;
+};
+
+/// A job a worker has received. Destroyed without an answer, the attempt has failed with the code "abandoned".
+class job {
+  public:
+    explicit job(forebay_job_t *raw) : job_(raw) {}
+
+    /// A job no broker knows, to test a handler with; see test_result.
+    static job for_test(const submit &what) {
+        detail::caught caught;
+        detail::raw_submits jobs(&what, 1);
+        forebay_job_t *made = nullptr;
+        caught.check(forebay_job_new_test(jobs.data(), &made, caught.out()));
+        return job(made);
+    }
+    result test_result() const {
+        detail::caught caught;
+        forebay_result_t *made = nullptr;
+        caught.check(forebay_job_test_result(raw(), &made, caught.out()));
+        return result(made);
+    }
+
+    forebay::id id() const { return view().id; }
+    std::string_view queue() const { return view().queue; }
+    std::uint32_t attempt() const { return view().attempt; }
+    std::uint32_t attempts_max() const { return view().attempts_max; }
+    /// Empty when there is no end.
+    std::optional<milliseconds> time_left() const {
+        std::int64_t left = view().time_left_ms;
+        return left < 0 ? std::nullopt : std::optional<milliseconds>(left);
+    }
+    std::string_view payload() const noexcept {
+        std::size_t len = 0;
+        const void *data = forebay_job_payload(raw(), &len);
+        return detail::bytes(data, len);
+    }
+    std::uint32_t frames() const { return view().frames; }
+    /// Empty past the last.
+    std::string_view frame(std::uint32_t i) const noexcept {
+        std::size_t len = 0;
+        const void *data = forebay_job_frame(raw(), i, &len);
+        return data == nullptr ? std::string_view() : detail::bytes(data, len);
+    }
+    std::optional<std::string_view> header(const std::string &name) const noexcept {
+        std::size_t len = 0;
+        const void *data = forebay_job_header(raw(), name.c_str(), &len);
+        if (data == nullptr) return std::nullopt;
+        return detail::bytes(data, len);
+    }
+    /// Not 0: stop; an OR of FOREBAY_STOP_....
+    std::uint32_t stop() const noexcept { return forebay_job_stop(raw()); }
+    const volatile std::uint32_t *stop_flag() const noexcept { return forebay_job_stop_flag(raw()); }
+    /// An OR of FOREBAY_HINT_....
+    std::uint32_t hints() const noexcept { return forebay_job_hints(raw()); }
+    /// Never waits; answers the stop bits.
+    std::uint32_t progress(double fraction, const std::string &note = {}) noexcept {
+        return forebay_job_progress(raw(), fraction, note.c_str());
+    }
+    void send(std::string_view part, milliseconds timeout = forever) {
+        detail::caught caught;
+        caught.check(forebay_job_send(raw(), part.data(), part.size(), timeout.count(), caught.out()));
+    }
+    void set_header(const std::string &name, std::string_view value) {
+        detail::caught caught;
+        caught.check(forebay_job_set_header(raw(), name.c_str(), value.data(), value.size(), caught.out()));
+    }
+    void complete(std::string_view data = {}) {
+        detail::caught caught;
+        caught.check(forebay_job_complete(raw(), data.data(), data.size(), caught.out()));
+    }
+    void complete(const buffer &data) {
+        detail::caught caught;
+        caught.check(forebay_job_complete_buffer(raw(), data.raw(), caught.out()));
+    }
+    void complete_frames(const std::vector<std::string_view> &frames) {
+        detail::caught caught;
+        std::vector<forebay_frame_t> kept;
+        for (std::string_view frame : frames) kept.push_back({frame.data(), frame.size()});
+        caught.check(forebay_job_complete_frames(raw(), kept.data(), kept.size(), caught.out()));
+    }
+    /// `retry_ms`: FOREBAY_RETRY_POLICY, FOREBAY_RETRY_NEVER, or after so many milliseconds.
+    void fail(const std::string &code, const std::string &message, std::int64_t retry_ms = FOREBAY_RETRY_POLICY,
+              const std::string &detail = {}) {
+        forebay::detail::caught caught;
+        caught.check(forebay_job_fail(raw(), retry_ms, code.c_str(), message.c_str(), detail.c_str(),
+                                      caught.out()));
+    }
+    void release(milliseconds delay = milliseconds(0)) {
+        detail::caught caught;
+        caught.check(forebay_job_release(raw(), delay.count(), caught.out()));
+    }
+    forebay_job_t *raw() const noexcept { return job_.get(); }
+
+  private:
+    forebay_job_view_t view() const {
+        forebay_job_view_t seen{};
+        seen.struct_size = sizeof seen;
+        detail::caught().check(forebay_job_view(raw(), &seen));
+        return seen;
+    }
+
+    detail::owned<forebay_job_t, forebay_job_free> job_;
+};
+
+/// A connection that takes jobs. Its calls may come from any thread.
+class worker {
+  public:
+    /// Empty endpoint: $FOREBAY_BROKER, else the default address.
+    explicit worker(const std::string &endpoint = {}, const options &settings = {}) {
+        detail::caught caught;
+        forebay_worker_t *made = nullptr;
+        const char *address = endpoint.empty() ? nullptr : endpoint.c_str();
+        caught.check(forebay_worker_open(address, settings.raw(), &made, caught.out()));
+        worker_.reset(made);
+    }
+
+    worker &register_queue(const std::string &queue, const options &settings = {}) {
+        detail::caught caught;
+        caught.check(forebay_worker_register(raw(), queue.c_str(), settings.raw(), caught.out()));
+        return *this;
+    }
+    void unregister_queue(const std::string &queue) {
+        detail::caught caught;
+        caught.check(forebay_worker_unregister(raw(), queue.c_str(), caught.out()));
+    }
+    bool ready(milliseconds timeout = forever) {
+        detail::caught caught;
+        return caught.check(forebay_worker_ready(raw(), timeout.count(), caught.out()));
+    }
+    forebay::state state() const noexcept { return static_cast<forebay::state>(forebay_worker_state(raw())); }
+
+    /// Empty when the time is over, after interrupt, and for good after stop.
+    std::optional<job> receive(milliseconds timeout = forever) {
+        detail::caught caught;
+        forebay_job_t *made = nullptr;
+        if (!caught.check(forebay_worker_receive(raw(), timeout.count(), &made, caught.out())))
+            return std::nullopt;
+        return job(made);
+    }
+
+    /// Works on `threads` threads until stop is called: `handle` gets each job and answers it. An exception it throws is
+    /// the failure of that attempt, with the code "exception". Throws what ended the worker otherwise.
+    template <typename Handle> void run(unsigned threads, Handle handle) {
+        run(threads, [] { return 0; }, [&handle](int, job &job) { handle(job); });
+    }
+
+    /// The same with something of its own for each thread: `make` is called once in each, and `handle` gets what it made.
+    template <typename Make, typename Handle> void run(unsigned threads, Make make, Handle handle) {
+        std::exception_ptr first;
+        std::mutex lock;
+        auto work = [&] {
+            try {
+                auto own = make();
+                work_until_drained(own, handle);
+            } catch (...) {
+                std::lock_guard<std::mutex> locked(lock);
+                if (!first) first = std::current_exception();
+                stop();
+            }
+        };
+        std::vector<std::thread> others;
+        try {
+            for (unsigned i = 1; i < threads; i++) others.emplace_back(work);
+        } catch (...) {
+            stop();
+            for (std::thread &other : others) other.join();
+            throw;
+        }
+        work();
+        for (std::thread &other : others) other.join();
+        if (first) std::rethrow_exception(first);
+    }
+
+    /// Async-signal-safe, and for good: run and receive end.
+    void stop() noexcept { forebay_worker_stop(raw()); }
+    void drain(milliseconds timeout = forever) {
+        detail::caught caught;
+        caught.check(forebay_worker_drain(raw(), timeout.count(), caught.out()));
+    }
+    result stats() {
+        detail::caught caught;
+        forebay_result_t *made = nullptr;
+        caught.check(forebay_worker_stats(raw(), &made, caught.out()));
+        return result(made);
+    }
+    /// Readable exactly while receive would not wait.
+    std::int64_t fd() const noexcept { return forebay_worker_fd(raw()); }
+    /// Async-signal-safe.
+    void interrupt() noexcept { forebay_worker_interrupt(raw()); }
+    forebay_worker_t *raw() const noexcept { return worker_.get(); }
+
+  private:
+    template <typename Own, typename Handle> void work_until_drained(Own &own, Handle &handle) {
+        for (;;) {
+            detail::caught caught;
+            forebay_job_t *made = nullptr;
+            forebay_status_t status = forebay_worker_receive(raw(), FOREBAY_FOREVER, &made, caught.out());
+            if (status == FOREBAY_DRAINED) return;
+            if (!caught.check(status)) continue;
+            job got(made);
+            try {
+                handle(own, got);
+            } catch (const std::exception &failure) {
+                // Refused when the job is answered or lost by now; then there is nobody to tell.
+                forebay_job_fail(got.raw(), FOREBAY_RETRY_POLICY, "exception", failure.what(), nullptr, nullptr);
+            } catch (...) {
+                forebay_job_fail(got.raw(), FOREBAY_RETRY_POLICY, "exception", "not a std::exception", nullptr,
+                                 nullptr);
+            }
+        }
+    }
+
+    detail::owned<forebay_worker_t, forebay_worker_free> worker_;
+};
+
+/// A broker inside the program.
+class broker {
+  public:
+    explicit broker(const options &settings = {}) {
+        detail::caught caught;
+        forebay_broker_t *made = nullptr;
+        caught.check(forebay_broker_start(settings.raw(), &made, caught.out()));
+        broker_.reset(made);
+    }
+
+    /// The address with this number as clients use it; empty past the last.
+    std::string endpoint(std::uint32_t i = 0) const {
+        const char *text = forebay_broker_endpoint(raw(), i);
+        return text == nullptr ? std::string() : std::string(text);
+    }
+    /// Whether it has ended in time. Throws why when it ended by itself.
+    bool wait(milliseconds timeout = forever) {
+        detail::caught caught;
+        return caught.check(forebay_broker_wait(raw(), timeout.count(), caught.out()));
+    }
+    void drain(milliseconds timeout = forever) {
+        detail::caught caught;
+        caught.check(forebay_broker_drain(raw(), timeout.count(), caught.out()));
+    }
+    void stop(milliseconds timeout = forever) {
+        detail::caught caught;
+        caught.check(forebay_broker_stop(raw(), timeout.count(), caught.out()));
+    }
+    forebay_broker_t *raw() const noexcept { return broker_.get(); }
+
+  private:
+    detail::owned<forebay_broker_t, forebay_broker_free> broker_;
+};
+
+} // namespace forebay
+
+/// So that ids can be keys of unordered maps. The last bytes of an id are random.
+template <> struct std::hash<forebay::id> {
+    std::size_t operator()(const forebay::id &id) const noexcept {
+        std::size_t bits;
+        std::memcpy(&bits, id.raw()->bytes + sizeof id.raw()->bytes - sizeof bits, sizeof bits);
+        return bits;
+    }
+};
+
+#endif // FOREBAY_HPP
