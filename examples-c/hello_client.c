@@ -32,7 +32,8 @@ int main(int argc, char **argv) {
     if (done)
         printf("%.*s\n", (int)view.data_len, (const char *)view.data);
     else
-        fprintf(stderr, "hello_client: the job ended with outcome %d: %s\n", (int)view.outcome, view.message);
+        fprintf(stderr, "hello_client: the job ended %s: %s\n", forebay_outcome_name(view.outcome),
+                view.message);
 
     forebay_result_free(result);
     forebay_client_free(client);

@@ -72,8 +72,8 @@ int main(int argc, char **argv) {
             memcmp(view.data, want, view.data_len) == 0)
             right++;
         else
-            fprintf(stderr, "square_client: %" PRIu32 ": outcome %d, %s\n", numbers[view.tag],
-                    (int)view.outcome, view.message);
+            fprintf(stderr, "square_client: %" PRIu32 ": %s, %s\n", numbers[view.tag],
+                    forebay_outcome_name(view.outcome), view.message);
         note_worker(result, workers, &workers_count);
         forebay_result_free(result);
     }

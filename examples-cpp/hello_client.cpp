@@ -14,8 +14,9 @@ int main(int argc, char **argv) {
         forebay::client client;
         forebay::result result = client.call({"hello", argc > 1 ? argv[1] : "World"}, 10s);
         // The call went well; how the job ended is another matter.
-        if (result.outcome() != forebay::outcome::done) {
-            std::cerr << "hello_client: the job ended otherwise: " << result.message() << '\n';
+        if (!result.done()) {
+            std::cerr << "hello_client: the job ended " << forebay::name(result.outcome()) << ": "
+                      << result.message() << '\n';
             return 1;
         }
         std::cout << result.data() << '\n';

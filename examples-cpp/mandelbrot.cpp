@@ -147,7 +147,7 @@ int draw(const char *file, int width, int height) {
             const std::string payload = text.str();
             forebay::submit job{"mandelbrot", payload};
             job.tag = tiles.size();
-            job.want = 1u << FOREBAY_KIND_RESULT;
+            job.want = forebay::want(forebay::kind::result);
             client.submit(job, std::chrono::seconds(10));
             tiles.push_back(t);
         }
@@ -156,7 +156,7 @@ int draw(const char *file, int width, int height) {
         if (!result) throw std::runtime_error("no tile for 60 s; is there a `mandelbrot worker`?");
         const tile &t = tiles[result->tag()];
         const std::size_t tile_row = static_cast<std::size_t>(3) * t.tile_w;
-        if (result->outcome() != forebay::outcome::done || result->data().size() != tile_row * t.tile_h)
+        if (!result->done() || result->data().size() != tile_row * t.tile_h)
             throw std::runtime_error("a tile failed: " + std::string(result->message()));
         for (int y = 0; y < t.tile_h; y++)
             std::memcpy(&pixels[(t.y + y) * row + 3 * static_cast<std::size_t>(t.x)],

@@ -25,8 +25,8 @@ int main(int argc, char **argv) {
         for (std::size_t i = 0; i < numbers.size(); i++) {
             numbers[i] = static_cast<std::uint32_t>(random());
             forebay::submit job{"square", std::to_string(numbers[i])};
-            job.tag = i;                          // comes back with the result
-            job.want = 1u << FOREBAY_KIND_RESULT; // client.next hands it over
+            job.tag = i;                                     // comes back with the result
+            job.want = forebay::want(forebay::kind::result); // client.next hands it over
             client.submit(job, 10s);
         }
         std::size_t right = 0;
@@ -38,8 +38,7 @@ int main(int argc, char **argv) {
                 return 1;
             }
             const std::uint64_t number = numbers[result->tag()];
-            if (result->outcome() == forebay::outcome::done &&
-                result->data() == std::to_string(number * number))
+            if (result->done() && result->data() == std::to_string(number * number))
                 right++;
             else
                 std::cerr << "square_client: " << number << ": " << result->message() << '\n';

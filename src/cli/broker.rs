@@ -48,11 +48,11 @@ impl BrokerCommand {
         journal::set_levels(&self.log)?;
         journal::set_output(&options.log_settings()?)?;
         let broker = Arc::new(Broker::start(options.broker_settings()?).map_err(not_started)?);
-        let (stopping, drain) = (Arc::clone(&broker), self.drain);
-        signals::on_stop(move |count| {
-            let stopping = Arc::clone(&stopping);
+        let drain = self.drain;
+        signals::on_stop_of(&broker, move |broker, count| {
+            let broker = Arc::clone(broker);
             // Each on its own thread: the second signal must not wait behind the first one's drain.
-            std::thread::spawn(move || stop(&stopping, count, drain));
+            std::thread::spawn(move || stop(&broker, count, drain));
         })?;
         for endpoint in broker.endpoints() {
             show::line(format_args!("listening on {endpoint}"))?;

@@ -50,10 +50,10 @@ impl Call {
         job.body.0 = vec![self.payload.read()?.into()];
         let client = Arc::new(self.connection.open()?);
         let interrupted = Arc::new(AtomicBool::new(false));
-        let (interrupt, signalled) = (Arc::clone(&client), Arc::clone(&interrupted));
-        signals::on_stop(move |_| {
+        let signalled = Arc::clone(&interrupted);
+        signals::on_stop_of(&client, move |client, _| {
             signalled.store(true, Ordering::Relaxed);
-            interrupt.interrupt();
+            client.interrupt();
         })?;
         let mut id = None;
         let called = client.call_with_id(job, self.timeout, &mut id);
@@ -78,10 +78,10 @@ impl Call {
         let progress = Arc::new(Progress::default());
         let (reader_client, reader_progress) = (Arc::clone(&client), Arc::clone(&progress));
         let (payload, in_flight) = (self.payload.clone(), self.in_flight);
-        let (interrupt, stopped) = (Arc::clone(&client), Arc::clone(&progress));
-        signals::on_stop(move |_| {
+        let stopped = Arc::clone(&progress);
+        signals::on_stop_of(&client, move |client, _| {
             stopped.change(|state| state.interrupted = true);
-            interrupt.interrupt();
+            client.interrupt();
         })?;
         // Not joined: it may hang in a read of standard input, which ends with the process.
         let reader = move || {

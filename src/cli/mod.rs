@@ -3,6 +3,7 @@
 //! Invariant: standard output carries only what was asked for, so that it can be piped; everything said to people
 //! beside it goes to standard error. How a command ends is in `exit`.
 
+mod bench;
 mod broker;
 mod call;
 mod cancel;
@@ -72,10 +73,13 @@ enum Command {
     Cancel(cancel::Cancel),
     Status(status::StatusCommand),
     Events(events::Events),
+    Bench(bench::Bench),
     Doctor(doctor::Doctor),
     Options(options::OptionsCommand),
     Keygen(keygen::Keygen),
     Version(version::Version),
+    #[command(hide = true)]
+    Echo(bench::EchoWorker),
     /// Builds the library and lays out DIR/bin, DIR/include and DIR/lib: what `make install` and the tests use.
     #[command(hide = true)]
     Prefix {
@@ -97,10 +101,12 @@ pub(crate) fn main() -> ExitCode {
         Command::Cancel(command) => command.run(),
         Command::Status(command) => command.run(),
         Command::Events(command) => command.run(),
+        Command::Bench(command) => command.run(),
         Command::Doctor(command) => command.run(),
         Command::Options(command) => command.run(),
         Command::Keygen(command) => command.run(),
         Command::Version(command) => command.run(),
+        Command::Echo(command) => command.run(),
         Command::Prefix { dir } => lay_out(&dir),
     };
     done.map_or_else(report, ExitCode::from)

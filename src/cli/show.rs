@@ -30,13 +30,15 @@ pub(crate) fn write(out: &mut impl Write, result: &JobResult, form: Form) -> Res
         Form::Line => write_frames(out, result).and_then(|()| out.write_all(b"\n")),
     };
     written.and_then(|()| out.flush()).map_err(unwritable)?;
-    if result.outcome() == Outcome::Done {
+    // It went well, but what it gave is gone: an empty result would be a lie.
+    let is_gone = result.code() == "result-forgotten";
+    if result.outcome() == Outcome::Done && !is_gone {
         return Ok(Exit::Done);
     }
     if form != Form::Json {
         anstream::eprintln!("forebay: {}", describe(result));
     }
-    Ok(Exit::NotDone)
+    Ok(if is_gone { Exit::Refused } else { Exit::NotDone })
 }
 
 fn write_frames(out: &mut impl Write, result: &JobResult) -> io::Result<()> {

@@ -3,6 +3,7 @@
 //! Invariant: handlers are set only here, and only by the binary; the library never touches them.
 
 use std::io;
+use std::sync::{Arc, Weak};
 use std::thread;
 
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -21,4 +22,18 @@ pub(crate) fn on_stop(mut act: impl FnMut(u32) + Send + 'static) -> Result<(), F
     };
     thread::Builder::new().name("signals".into()).spawn(body).map_err(said)?;
     Ok(())
+}
+
+/// The same for what a command works with. It is not kept alive for it: when the command is done with it, it closes,
+/// and what it still has to say is said.
+pub(crate) fn on_stop_of<T: Send + Sync + 'static>(
+    what: &Arc<T>,
+    mut act: impl FnMut(&Arc<T>, u32) + Send + 'static,
+) -> Result<(), Failed> {
+    let what: Weak<T> = Arc::downgrade(what);
+    on_stop(move |count| {
+        if let Some(what) = what.upgrade() {
+            act(&what, count);
+        }
+    })
 }

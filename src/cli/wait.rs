@@ -38,8 +38,7 @@ impl Wait {
             settings.ack = AckMode::Manual;
         }
         let client = Arc::new(self.connection.open_with(settings)?);
-        let interrupt = Arc::clone(&client);
-        signals::on_stop(move |_| interrupt.interrupt())?;
+        signals::on_stop_of(&client, |client, _| client.interrupt())?;
         let mut results = vec![None; self.ids.len()];
         let waited = client.wait_many(&self.ids, self.ids.len(), self.timeout, &mut results);
         let form = match (self.json, self.ids.len()) {

@@ -1,0 +1,176 @@
+//! `forebay bench`: how many jobs a second go through, and how long one takes, at a payload size and a number in
+//! flight. Client, broker and worker are three processes, as in real use.
+
+mod echo;
+mod measure;
+
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use forebay::api::{Client, ClientSettings};
+use serde_json::json;
+use tempfile::TempDir;
+
+pub(crate) use echo::EchoWorker;
+use echo::ThroughBroker;
+use measure::Round;
+
+use crate::cli::child::{self, Child};
+use crate::cli::connection::Connection;
+use crate::cli::exit::{Exit, Failed};
+use crate::cli::{show, time};
+
+/// The most jobs in flight that can be asked for; the echo worker holds so many.
+const IN_FLIGHT_MAX: usize = 10_000;
+
+/// Measures echo jobs through a broker: jobs a second and how long each takes.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  forebay bench
+  forebay bench --size 64k --in-flight 1,100 --transport tcp
+  forebay bench --endpoint tcp://jobs.example:7711
+Without --endpoint a broker of its own is started and stopped; the echo worker is a process of its own in any case.")]
+pub(crate) struct Bench {
+    /// Bytes of each payload, such as 16, 1k or 1M (powers of 1024).
+    #[arg(long, value_name = "BYTES", default_value = "1k", value_parser = size)]
+    size: usize,
+    /// Jobs in flight; several, separated by commas, are measured one after the other.
+    #[arg(long, value_name = "N", value_delimiter = ',', default_value = "1,100,1000", value_parser = in_flight)]
+    in_flight: Vec<usize>,
+    /// Rounds for each number in flight.
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
+    /// How long a round is, such as 2s.
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = time::parse)]
+    time: Duration,
+    /// How the broker that is started for it listens.
+    #[arg(long, value_enum, default_value_t = Transport::Ipc, conflicts_with = "endpoint")]
+    transport: Transport,
+    /// One JSON object for each round.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// How client, broker and worker are connected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Transport {
+    /// Unix sockets.
+    Ipc,
+    /// TCP on this machine, without encryption.
+    Tcp,
+}
+
+/// A broker of the command's own; ends with it.
+struct OwnBroker {
+    process: Child,
+    endpoint: String,
+    _scratch: TempDir,
+}
+
+impl OwnBroker {
+    fn start(transport: Transport) -> Result<OwnBroker, Failed> {
+        let scratch = child::scratch()?;
+        let ipc = format!("ipc://{}", scratch.path().join("broker").display());
+        let mut command = match transport {
+            Transport::Ipc => Child::own(&["broker", "--log", "warn", "--listen", &ipc])?,
+            Transport::Tcp => {
+                Child::own(&["broker", "--log", "error", "--listen", "tcp://127.0.0.1:0", "--insecure"])?
+            }
+        };
+        let mut process = Child::start("the broker", &mut command)?;
+        let endpoint = process.line("listening on ")?;
+        Ok(OwnBroker { process, endpoint, _scratch: scratch })
+    }
+}
+
+impl Bench {
+    pub(crate) fn run(self) -> Result<Exit, Failed> {
+        let mut own = match self.connection.is_chosen() {
+            true => None,
+            false => Some(OwnBroker::start(self.transport)?),
+        };
+        let (client, endpoint) = match &own {
+            Some(own) => {
+                (Client::open(Some(&own.endpoint), ClientSettings::default())?, own.endpoint.clone())
+            }
+            None => (self.connection.open()?, self.connection.address()?),
+        };
+        let queue = format!("forebay-bench-{}", forebay::api::id_new()?);
+        let mut command = Child::own(&["echo", &queue, "--endpoint", &endpoint])?;
+        // The worker reaches the broker as this process does.
+        self.connection.hand_on(&mut command)?;
+        let mut worker = Child::start("the echo worker", &mut command)?;
+        client.wait_workers(&queue, 1, Some(Duration::from_secs(30)))?;
+
+        let result = self.measure(&client, &queue, &endpoint);
+        worker.stop(Duration::from_secs(5));
+        drop(client);
+        if let Some(own) = &mut own {
+            own.process.stop(Duration::from_secs(5));
+        }
+        result
+    }
+
+    fn measure(&self, client: &Client, queue: &str, endpoint: &str) -> Result<Exit, Failed> {
+        /// How long everything runs before it is measured.
+        const WARM_UP: Duration = Duration::from_millis(200);
+        let mut table = show::table();
+        table.set_header(["IN FLIGHT", "ROUND", "JOBS/S", "p50", "p99", "MAX"]);
+        let mut echo = ThroughBroker::new(client, queue, self.size);
+        for &in_flight in &self.in_flight {
+            measure::round(&mut echo, in_flight, WARM_UP)?;
+            for number in 1..=self.rounds {
+                let round = measure::round(&mut echo, in_flight, self.time)?;
+                if self.json {
+                    show::line(json!({
+                        "endpoint": endpoint, "size": self.size, "in_flight": in_flight, "round": number,
+                        "jobs": round.jobs, "seconds": round.took.as_secs_f64(), "jobs_per_s": round.jobs_per_s(),
+                        "p50_us": round.p50.as_micros(), "p99_us": round.p99.as_micros(),
+                        "max_us": round.max.as_micros(),
+                    }))?;
+                }
+                table.add_row(row(in_flight, number, &round));
+            }
+        }
+        if !self.json {
+            show::align_right(&mut table, 0);
+            show::line(format_args!("echo of {} at {endpoint}", show::bytes(self.size as u64)))?;
+            show::line(table)?;
+        }
+        Ok(Exit::Done)
+    }
+}
+
+fn row(in_flight: usize, number: u32, round: &Round) -> [String; 6] {
+    [
+        in_flight.to_string(),
+        number.to_string(),
+        format!("{:.0}", round.jobs_per_s()),
+        time::show(round.p50),
+        time::show(round.p99),
+        time::show(round.max),
+    ]
+}
+
+fn size(text: &str) -> Result<usize, String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let shift = match unit.to_ascii_lowercase().as_str() {
+        "" | "b" => 0,
+        "k" | "ki" | "kib" => 10,
+        "m" | "mi" | "mib" => 20,
+        _ => return Err("a size is a number, with k or M behind it if you like".to_owned()),
+    };
+    let number: usize = number.parse().map_err(|_| "no number".to_owned())?;
+    number.checked_mul(1 << shift).ok_or_else(|| "too large".to_owned())
+}
+
+fn in_flight(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(n) if (1..=IN_FLIGHT_MAX).contains(&n) => Ok(n),
+        _ => Err(format!("a number from 1 to {IN_FLIGHT_MAX}")),
+    }
+}
