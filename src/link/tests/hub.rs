@@ -7,7 +7,7 @@ use super::world::{CONN, at, config, job_id, terms};
 use crate::core::session::{Input, Output, PeerEvent};
 use crate::link::{ConnId, Hub, HubLimits, Peer, PeerConfig};
 use crate::model::{Failure, Lease, Status, limits};
-use crate::wire::command::{Control, FromBroker, PeerKind, Secret, ToBroker, Welcome};
+use crate::wire::command::{Control, FromBroker, PeerKind, Secret, Terms, ToBroker, Welcome};
 use crate::wire::{Header, control_packet};
 
 #[test]
@@ -243,6 +243,22 @@ fn a_lost_welcome_is_said_again_as_it_was() {
         &events[..],
         [PeerEvent::Up { fresh: true, .. }, PeerEvent::Command(FromBroker::Drain)]
     ));
+}
+
+/// The same with a broker that was restarted: what the peer had sent to the one before must not be sent to it as it was.
+#[test]
+fn a_lost_welcome_of_a_restarted_broker_is_not_taken_for_the_old_one() {
+    let (mut before, mut peer) = pair(PeerKind::Worker);
+    peer.send(ToBroker::Demand { jobs: 1, bytes: 0 });
+    to_hub(&mut before, at(0), CONN, &mut peer);
+    let mut hub = Hub::new(Terms { epoch: 2, ..terms() }, HubLimits::default());
+    reconnect(&mut hub, at(1_000_000), CONN, &mut peer);
+    packets(&mut hub, at(1_000_000));
+    to_hub(&mut hub, at(3_000_000), CONN, &mut peer);
+    let events = to_peer(&mut hub, at(3_000_000), &mut peer);
+    assert!(matches!(&events[..], [PeerEvent::Down, PeerEvent::Up { fresh: true, .. }]), "{events:?}");
+    to_hub(&mut hub, at(3_000_000), CONN, &mut peer);
+    assert_eq!(names(&mut hub), ["opened"]);
 }
 
 /// HELLOs gather while a broker is not there, and are answered all at once when it comes.

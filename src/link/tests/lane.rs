@@ -271,6 +271,29 @@ fn an_acknowledgement_never_overtakes_its_answers() {
     assert_eq!(header(&packets(&mut b, DELAY_US * 5)[0]).acknowledged, 3);
 }
 
+/// A command that needs no answer came after one whose answer still waited: its acknowledgement covers both.
+#[test]
+fn a_later_acknowledgement_does_not_overtake_them_either() {
+    let mut a = lane();
+    let mut b = Lane::new(10_000, PAYLOAD_LEN_MAX);
+    a.push(&submit_like(1));
+    a.push(&ToBroker::Unknown(200));
+    let sent = packets(&mut a, 0).remove(0);
+    b.push(&partial(1, Body::one(vec![1; 9_000])));
+    packets(&mut b, 0);
+    let mut later = lane();
+    later.push(&submit_like(1));
+    hear(&mut b, 0, &packets(&mut later, 0)[0], Done::WhenSaid).expect("good");
+    b.push(&partial(2, Body::one(vec![1; 9_000])));
+    b.done(0, 1);
+    let (heard, _) = hear(&mut b, 0, &sent, Done::WhenSaid).expect("good");
+    assert_eq!(heard, Heard::Executed { commands: 1, duplicates: 1 });
+    assert_eq!(packets(&mut b, DELAY_US), Vec::<Vec<Bytes>>::new(), "the answer has not left");
+    acknowledge(&mut b, 1).expect("was sent");
+    let answer = packets(&mut b, DELAY_US).remove(0);
+    assert_eq!((header(&answer).count, header(&answer).acknowledged), (1, 2));
+}
+
 #[test]
 fn acknowledgements_leave_when_somebody_waits_or_enough_have_gathered() {
     let (mut a, mut b) = (lane(), lane());
