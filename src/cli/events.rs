@@ -88,13 +88,14 @@ impl Events {
         }
         let text = |field: &str| event[field].as_str().unwrap_or_default().to_owned();
         let outcome = event["outcome"].as_str().map_or(String::new(), |outcome| format!(" {outcome}"));
+        let attempt = event["attempt"].as_u64().filter(|attempt| *attempt > 0);
+        let attempt = attempt.map_or(String::new(), |attempt| format!(" attempt {attempt}"));
         let why = event["why"].as_str().map_or(String::new(), |why| format!(": {why}"));
         show::line(format_args!(
-            "{} {} {} attempt {} {}{outcome}{why}",
+            "{} {} {}{attempt} {}{outcome}{why}",
             clock(event["time_ms"].as_u64().unwrap_or(0)),
             text("job"),
             text("queue"),
-            event["attempt"].as_u64().unwrap_or(0),
             text("event"),
         ))
     }

@@ -54,7 +54,9 @@ impl Wait {
                 if form == Form::Line {
                     show::line_to(&mut out, "")?;
                 }
-                anstream::eprintln!("forebay: job {id} has not ended");
+                if waited.as_ref().is_err_and(|failure| failure.status == Status::TimedOut) {
+                    anstream::eprintln!("forebay: job {id} has not ended");
+                }
                 continue;
             };
             exit = exit.max(show::write(&mut out, result, form)?);

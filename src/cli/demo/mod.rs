@@ -142,8 +142,8 @@ struct Tally {
     files: usize,
     /// Files and bytes by worker.
     by_worker: BTreeMap<String, (u64, u64)>,
-    /// The longest run in milliseconds, and whose it was.
-    slowest: Option<(u64, PathBuf, usize)>,
+    /// The longest run, and whose it was.
+    slowest: Option<(Duration, PathBuf, usize)>,
     /// One sentence for each digest that is not right.
     wrong: Vec<String>,
     /// One sentence for each file that could not be sent.
@@ -173,10 +173,9 @@ impl Tally {
         let (files, bytes) = self.by_worker.entry(worker).or_default();
         *files += 1;
         *bytes += sent.len as u64;
-        let ms = |name: &str| fact(name).and_then(|text| text.parse::<u64>().ok());
-        if let (Some(started), Some(ended)) = (ms("started_ms"), ms("ended_ms")) {
-            let took = ended.saturating_sub(started);
-            if self.slowest.as_ref().is_none_or(|(most, _, len)| (took, sent.len) > (*most, *len)) {
+        if let Some(us) = fact("run_us").and_then(|text| text.parse().ok()) {
+            let took = Duration::from_micros(us);
+            if self.slowest.as_ref().is_none_or(|(most, ..)| took > *most) {
                 self.slowest = Some((took, sent.path, sent.len));
             }
         }

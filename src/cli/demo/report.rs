@@ -1,7 +1,5 @@
 //! What the demo says at the end: who did what, how fast, and whether all of it was right.
 
-use std::time::Duration;
-
 use super::Tally;
 use crate::cli::exit::{Exit, Failed};
 use crate::cli::{show, time};
@@ -27,8 +25,8 @@ pub(super) fn print(tally: &Tally, workers: usize) -> Result<Exit, Failed> {
     table.add_row(row("all", files, bytes));
     show::align_right(&mut table, 1);
     show::line(table)?;
-    if let Some((ms, path, len)) = &tally.slowest {
-        let took = time::show(Duration::from_millis(*ms));
+    if let Some((took, path, len)) = &tally.slowest {
+        let took = time::show(*took);
         show::line(format_args!("slowest: {took}, {} ({})", path.display(), show::bytes(*len as u64)))?;
     }
     for skipped in tally.skipped.iter().take(SHOWN_MAX) {
