@@ -317,13 +317,16 @@ impl Hub {
 
     fn look_at_session(&mut self, now: Now, id: SessionId) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
-        if session.lane.due_us().is_some_and(|due_us| due_us <= now.us) {
+        let (attached, since_us) = (session.conn.is_some(), session.since_us);
+        let due_us = session.lane.due_us().filter(|_| attached);
+        if due_us.is_some_and(|due_us| due_us <= now.us) {
             session.wake(&mut self.ready);
         }
-        let (attached, since_us) = (session.conn.is_some(), session.since_us);
         let deadline_us = self.deadline_us(attached, since_us);
         if deadline_us > now.us {
-            self.set_timer(id, deadline_us);
+            // The timer may be that of an acknowledgement that has left meanwhile, and a later one is due.
+            let later_us = due_us.filter(|due_us| *due_us > now.us).unwrap_or(u64::MAX);
+            self.set_timer(id, deadline_us.min(later_us));
         } else if attached {
             // Back into the timers first: every session stands there.
             self.set_timer(id, u64::MAX);

@@ -390,3 +390,31 @@ fn sessions_take_turns() {
     assert!(order.len() > 4, "{order:?}");
     assert!(order.windows(2).all(|two| two[0] != two[1]), "{order:?}");
 }
+
+/// An acknowledgement left early with another packet, and its timer then hid the time of the next one: a worker's last
+/// answer was acknowledged with its next beat only, and closing it took as long.
+#[test]
+fn the_timer_of_an_acknowledgement_that_has_left_does_not_hide_the_next() {
+    let (mut hub, mut peer) = pair(PeerKind::Worker);
+    let delay_us = limits::ACK_DELAY_MS * 1_000;
+    let mut done = |hub: &mut Hub, now_us: u64| {
+        let number = peer.send(ToBroker::Unstarted(Lease { slot: 1, token: 1 }));
+        to_hub(hub, at(now_us), CONN, &mut peer);
+        hub.handle(at(now_us), Output::Done { session: ONE, number });
+    };
+    done(&mut hub, 0);
+    assert_eq!(packets(&mut hub, at(0)), []);
+    hub.handle(at(delay_us / 4), Output::Send { session: ONE, command: FromBroker::Drop(job_id(1)) });
+    assert_eq!(packets(&mut hub, at(delay_us / 4)).len(), 1);
+    let second_us = delay_us / 2;
+    done(&mut hub, second_us);
+    assert_eq!(packets(&mut hub, at(second_us)), []);
+    while let Some(next_us) = hub.next_timeout().filter(|next_us| *next_us <= second_us + delay_us) {
+        hub.tick(at(next_us));
+        if !packets(&mut hub, at(next_us)).is_empty() {
+            assert_eq!(next_us, second_us + delay_us);
+            return;
+        }
+    }
+    panic!("the second acknowledgement has no time of its own");
+}
