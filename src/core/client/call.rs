@@ -32,6 +32,7 @@ impl ClientCore {
             tag: order.tag,
             want: order.want,
             stage: Stage::Queued { again: false },
+            content: order.submission.content.clone(),
             submission: Some(order.submission),
             is_confirmed: false,
             is_expected: false,
@@ -52,6 +53,11 @@ impl ClientCore {
     /// The application submits an id again that is under way: it becomes part of what is already known.
     fn join(&mut self, key: u32, order: Order) {
         let Some(entry) = self.table.get_mut(key) else { return };
+        let was_submitted_here = entry.order > 0;
+        if was_submitted_here && entry.content != order.submission.content {
+            let message = format!("id {} is in use for a job with other content", entry.id);
+            return self.refuse_order(&order, Failure::new(Status::Conflict, message));
+        }
         entry.waits.extend(order.wait);
         entry.want = entry.want | order.want;
         if entry.submission.is_none() {

@@ -40,6 +40,8 @@ pub(super) struct Entry {
     pub(super) stage: Stage,
     /// What to say again after a broker's restart.
     pub(super) submission: Option<Box<Submission>>,
+    /// What the application's id stands for, kept after the submission has gone.
+    pub(super) content: Option<Vec<u8>>,
     /// The broker held it once, so a refusal of its repetition is not the first word about it.
     pub(super) is_confirmed: bool,
     /// The broker will tell its end in this session, by itself or because it was asked.
@@ -66,6 +68,7 @@ impl Entry {
             want: Want::NONE,
             stage: Stage::Held,
             submission: None,
+            content: None,
             is_confirmed: true,
             is_expected: false,
             charge: None,
