@@ -79,7 +79,7 @@ fn advice(status: Status) -> &'static str {
             "The store failed and the broker has stopped taking jobs. What was acknowledged is on disk; see the broker's log."
         }
         Status::Unsupported => {
-            "This build, version or broker cannot do it: a durable job without a store, an unknown command."
+            "This build, version or broker cannot do it: a durable job without a store, a field of a newer version."
         }
         Status::NotFound => {
             "The job is unknown, or another user's, or its result was acknowledged and forgotten; or the queue or \

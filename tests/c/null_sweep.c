@@ -157,6 +157,7 @@ static void a_client(void) {
     ALLOWED(forebay_client_submit, err, 1);
     REFUSED(forebay_client_enqueue, client, forebay_client_enqueue(NULL, &job, 1, ids, &n, &err));
     REFUSED(forebay_client_enqueue, jobs, forebay_client_enqueue(client, NULL, 1, ids, &n, &err));
+    ALLOWED(forebay_client_enqueue, jobs, forebay_client_enqueue(client, NULL, 0, NULL, NULL, NULL) == FOREBAY_OK);
     ALLOWED(forebay_client_enqueue, ids, forebay_client_enqueue(client, &job, 1, NULL, &n, NULL) == FOREBAY_OK);
     ALLOWED(forebay_client_enqueue, accepted,
             forebay_client_enqueue(client, &job, 1, ids, NULL, NULL) == FOREBAY_OK);
@@ -177,6 +178,8 @@ static void a_client(void) {
     REFUSED(forebay_client_wait_many, client, forebay_client_wait_many(NULL, ids, 1, 1, 0, results, &n, &err));
     REFUSED(forebay_client_wait_many, ids, forebay_client_wait_many(client, NULL, 1, 1, 0, results, &n, &err));
     REFUSED(forebay_client_wait_many, results, forebay_client_wait_many(client, ids, 1, 1, 0, NULL, &n, &err));
+    ALLOWED(forebay_client_wait_many, ids,
+            forebay_client_wait_many(client, NULL, 0, 0, 0, results, &n, NULL) == FOREBAY_OK && n == 0);
     ALLOWED(forebay_client_wait_many, ended,
             forebay_client_wait_many(client, ids, 1, 1, 0, results, NULL, NULL) == FOREBAY_TIMED_OUT);
     ALLOWED(forebay_client_wait_many, err, 1);

@@ -77,7 +77,7 @@ impl Options {
             store: self.path("broker.store")?,
             memory_max: self.number("broker.memory_max")?,
             payload_max: self.number("broker.payload_max")?,
-            retention_ms: self.said_number("broker.retention_ms")?,
+            retention_ms: Some(self.number("broker.retention_ms")?),
             lease_ms: self.number("broker.lease_ms")?,
             beat_ms: self.number("broker.beat_ms")?,
             reattach_ms: self.number("broker.reattach_ms")?,
@@ -155,18 +155,15 @@ impl Options {
         headers
     }
 
-    /// The arguments of an operator's command: `admin.` keys without that prefix, `job.` and `queue.` keys in full.
-    /// The environment has no say in them.
+    /// The arguments of an operator's command: `admin.`, `job.` and `queue.` keys without that prefix, as the commands
+    /// name them. The environment has no say in them.
     pub fn admin_arguments(&self) -> Vec<(String, String)> {
-        let mut arguments = Vec::new();
-        for (key, value) in &self.values {
-            if let Some(name) = key.strip_prefix("admin.") {
-                arguments.push((name.to_owned(), value.to_string()));
-            } else if key.starts_with("job.") || key.starts_with("queue.") {
-                arguments.push((key.clone(), value.to_string()));
-            }
-        }
-        arguments
+        let argument = |(key, value): (&String, &Value)| {
+            let (family, name) = key.split_once('.')?;
+            let is_argument = matches!(family, "admin" | "job" | "queue");
+            is_argument.then(|| (name.to_owned(), value.to_string()))
+        };
+        self.values.iter().filter_map(argument).collect()
     }
 
     fn said_of(&self, key: &str) -> Result<Option<Value>, Failure> {

@@ -62,9 +62,7 @@ impl Family {
                  queue's and beat the broker's. Given to `forebay_broker_start`, they are the broker's. The default \
                  below is a broker's that was told nothing."
             }
-            Family::Queue => {
-                "Given to `forebay_broker_start` they bound every queue; given to the command `queue.set`, one queue."
-            }
+            Family::Queue => "Given to `forebay_broker_start`: what bounds each queue.",
             Family::Broker => "Given to `forebay_broker_start`.",
             Family::Admin => {
                 "The arguments of `forebay_client_admin`; which command takes which, `forebay_command_at` says."
@@ -248,7 +246,7 @@ pub(crate) const TABLE: &[OptionInfo] = &[
     row(Broker, "broker.store", Kind::Path, "", "The folder of the store. Empty: jobs live in memory. This version has no store on disk and answers ERR_UNSUPPORTED."),
     row(Broker, "broker.memory_max", Kind::Bytes { min: 1 << 20, max: BYTES_MAX }, "4Gi", "Bytes of jobs and results kept in memory; over it submissions are refused with ERR_BUSY."),
     row(Broker, "broker.payload_max", Kind::Bytes { min: 1 << 10, max: 1 << 31 }, "64Mi", "Bytes of one payload or result over all its frames; larger ones are ERR_TOO_LARGE."),
-    row(Broker, "broker.retention_ms", MILLIS, "", "How long an ended job is still shown by job.get and jobs.list. Empty: until its result was acknowledged."),
+    row(Broker, "broker.retention_ms", MILLIS, "3600000", "How long job.get still tells the history of a job whose result was acknowledged; of the last 20,000 such jobs."),
     row(Broker, "broker.lease_ms", Kind::Millis { min: 100, max: INTERVAL }, "30000", "How long a worker holds its jobs without a beat."),
     row(Broker, "broker.beat_ms", Kind::Millis { min: 10, max: INTERVAL }, "5000", "How often clients and workers beat; less than a third of broker.lease_ms is sound."),
     row(Broker, "broker.reattach_ms", Kind::Millis { min: 0, max: 60_000 }, "500", "How long a worker's jobs wait for its dropped connection to come back before they go to others."),
@@ -258,7 +256,7 @@ pub(crate) const TABLE: &[OptionInfo] = &[
     row(Admin, "admin.queue", NAME, "", "A queue."),
     row(Admin, "admin.name", NAME, "", "A worker or a client by its name."),
     row(Admin, "admin.state", NAME, "", "Jobs in this state only, such as RUNNING."),
-    row(Admin, "admin.since", Kind::Count { min: 0, max: i64::MAX }, "", "What comes after this number."),
+    row(Admin, "admin.since", NAME, "", "What comes after this: the number of an event, the id of a job."),
     row(Admin, "admin.limit", Kind::Count { min: 1, max: 100_000 }, "", "At most so many."),
     row(Admin, "admin.n", Kind::Count { min: 0, max: 1_000_000 }, "", "A number of workers."),
     row(Admin, "admin.wait_ms", MILLIS, "", "How long the broker waits for something to tell."),

@@ -32,7 +32,8 @@ fn settings_without_options_are_the_settings_defaults() {
     let read = (none.client_settings().unwrap(), none.worker_settings().unwrap());
     assert_eq!(format!("{read:?}"), format!("{:?}", (ClientSettings::default(), WorkerSettings::default())));
     assert_eq!(none.register_settings().unwrap(), RegisterSettings::default());
-    let read = none.broker_settings().unwrap();
+    let mut read = none.broker_settings().unwrap();
+    assert_eq!(read.retention_ms.take(), Some(limits::RETENTION_MS));
     assert_eq!(format!("{read:?}"), format!("{:?}", BrokerSettings::default()));
     assert_eq!(none.job_options().unwrap(), (JobOptions::default(), Headers::default()));
 }
@@ -189,7 +190,7 @@ fn arguments_of_a_command_lose_their_prefix() {
     options.set("client.name", "x").unwrap();
     let arguments = options.admin_arguments();
     let read: Vec<_> = arguments.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
-    assert_eq!(read, [("queue", "resize"), ("job.run_ms", "5000"), ("queue.max_jobs", "7")]);
+    assert_eq!(read, [("queue", "resize"), ("run_ms", "5000"), ("max_jobs", "7")]);
 }
 
 #[test]
