@@ -96,8 +96,8 @@ impl Worker {
         JobResult::text_of(self.handle.stats())
     }
 
-    /// A descriptor that is readable exactly while [`Worker::receive`] would not wait. It belongs to the worker. Call
-    /// `receive` once before waiting for it: without a receive nothing is asked for.
+    /// A descriptor that is readable exactly while [`Worker::receive`] would not wait. It belongs to the worker. Asking
+    /// for it asks for jobs: whoever watches it need not have called `receive` before.
     pub fn fd(&self) -> i64 {
         self.handle.fd()
     }

@@ -113,6 +113,9 @@ impl WorkerHandle {
         };
         if let Some(status) = status {
             waiting.leave(&mut state, thread, 0);
+            if state.has_watcher && !state.is_drained && state.jobs.is_empty() {
+                waiting.level.clear();
+            }
             return Err(nothing(status));
         }
         let is_stopping = shared.is_stopping.load(Ordering::SeqCst) || state.is_drained;
@@ -195,13 +198,13 @@ impl WorkerHandle {
         }
         let waiting = &self.shared.waiting;
         let mut state = lock(&waiting.state);
-        let is_first = !std::mem::replace(&mut state.has_watcher, true);
-        if is_first && (!state.jobs.is_empty() || state.is_drained) {
-            waiting.level.set();
-        }
-        drop(state);
-        if is_first {
+        if !state.has_watcher {
+            let slots = waiting.watch(&mut state);
+            drop(state);
             self.shared.mailbox.push(Request::Watched);
+            if let Some(slots) = slots {
+                self.shared.mailbox.push(Request::Receiving { slots });
+            }
         }
         waiting.level.fd().into()
     }

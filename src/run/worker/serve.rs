@@ -269,7 +269,7 @@ impl Server {
                     self.core.withdrawn(key);
                 }
                 if self.core.is_unattended() {
-                    gate::lock(&self.shared.waiting.state).is_unattended = true;
+                    self.shared.waiting.unattended();
                 }
             }
             WorkerEvent::Stop { key, why } => {

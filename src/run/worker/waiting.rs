@@ -62,6 +62,20 @@ impl Waiting {
             }
             None => state.threads.push(Executor { thread, wanted, is_inside: true, held: 0 }),
         }
+        self.announce(state)
+    }
+
+    /// The descriptor is asked for: whoever watches it executes jobs without having been inside before. Gives the
+    /// number of slots when the core must hear of it.
+    pub(super) fn watch(&self, state: &mut State) -> Option<u32> {
+        state.has_watcher = true;
+        if !state.jobs.is_empty() || state.is_drained {
+            self.level.set();
+        }
+        self.announce(state)
+    }
+
+    fn announce(&self, state: &mut State) -> Option<u32> {
         let slots = self.slots.unwrap_or_else(|| state.executors());
         if slots <= state.announced && !state.is_unattended {
             return None;
@@ -69,6 +83,16 @@ impl Waiting {
         state.announced = state.announced.max(slots);
         state.is_unattended = false;
         Some(state.announced)
+    }
+
+    /// The core has stopped asking for jobs because nobody received them. Whoever watches the descriptor is woken once:
+    /// the receive that follows finds nothing, and asks again.
+    pub(super) fn unattended(&self) {
+        let mut state = lock(&self.state);
+        if state.has_watcher && !state.is_unattended {
+            self.level.set();
+        }
+        state.is_unattended = true;
     }
 
     /// The thread goes out with so many jobs.
