@@ -294,8 +294,10 @@ impl WorkerCore {
         self.is_unattended
     }
 
-    /// The application watches for jobs without being inside a call: none is given back for waiting too long.
+    /// The application watches for jobs without being inside a call: it takes one at a time at least, and none is given
+    /// back for waiting too long.
     pub fn watched(&mut self) {
+        self.slots = self.slots.max(1);
         self.unreceived_us = u64::MAX;
         self.is_unattended = false;
     }
