@@ -910,8 +910,8 @@ forebay_status_t forebay_client_stats(forebay_client_t *client,
                                       forebay_error_t **err);
 
 /**
- * A descriptor that is readable exactly while forebay_client_next would not wait, for poll, epoll and event loops. It is
- * the library's: only watch it. It lives as long as the client. -1 when there is
+ * A descriptor that is readable exactly while forebay_client_next has something to hand over, for poll, epoll and event
+ * loops (an interrupt, which ends waits, does not show on it). It is the library's: only watch it. It lives as long as the client. -1 when there is
  * none, and for a `client` of NULL.
  */
 FOREBAY_API
@@ -1277,7 +1277,8 @@ forebay_status_t forebay_worker_stats(forebay_worker_t *worker,
                                       forebay_error_t **err);
 
 /**
- * A descriptor that is readable exactly while forebay_worker_receive would not wait; see forebay_client_fd. -1 when there
+ * A descriptor that is readable exactly while forebay_worker_receive has a job to hand out, and for good once it answers
+ * FOREBAY_DRAINED; see forebay_client_fd. -1 when there
  * is none, and for a `worker` of NULL.
  */
 FOREBAY_API

@@ -9,15 +9,28 @@ use std::process::Command;
 use header_text::{functions, root};
 use support::{Finished, Folder, SOON};
 
-/// Compiles tests/c/NAME.c and runs it with the address of a broker of its own.
+const FLAGS: [&str; 7] = ["-D_GNU_SOURCE", "-O1", "-g", "-pedantic", "-Wall", "-Wextra", "-Werror"];
+
+/// Compiles a program of tests/c and runs it with the address of a broker of its own.
 #[track_caller]
 fn run(name: &str, scheme: &str) -> Finished {
+    run_with(name, scheme, &[])
+}
+
+/// The same with more flags for the compiler.
+#[track_caller]
+fn run_with(name: &str, scheme: &str, more: &[&str]) -> Finished {
     let prefix = support::prefix!();
     let folder = Folder::new();
-    let program = folder.join(name);
-    let source = root().join("tests/c").join(name).with_extension("c");
-    let flags = ["-std=c11", "-D_GNU_SOURCE", "-O1", "-g", "-pedantic", "-Wall", "-Wextra", "-Werror"];
-    prefix.cc(&flags, &source, &program);
+    let source = root().join("tests/c").join(name);
+    let program = folder.join("program");
+    let standard = if name.ends_with(".cpp") { "-std=c++17" } else { "-std=c11" };
+    let flags: Vec<&str> = [standard].into_iter().chain(FLAGS).chain(more.iter().copied()).collect();
+    if name.ends_with(".cpp") {
+        prefix.cxx(&flags, &source, &program);
+    } else {
+        prefix.cc(&flags, &source, &program);
+    }
     let address = match scheme {
         "ipc" => folder.ipc("broker"),
         "tcp" => "tcp://127.0.0.1:0".to_owned(),
@@ -31,54 +44,106 @@ fn run(name: &str, scheme: &str) -> Finished {
 
 #[test]
 fn the_version_macros_match_what_runs() {
-    run("version", "inproc").success();
+    run("version.c", "inproc").success();
 }
 
 #[test]
 fn options_ids_errors_and_buffers() {
-    run("options", "inproc").success();
+    run("options.c", "inproc").success();
 }
 
 #[test]
 fn jobs_in_every_way_over_inproc() {
-    run("jobs", "inproc").success();
+    run("jobs.c", "inproc").success();
 }
 
 #[test]
 fn jobs_in_every_way_over_ipc() {
-    run("jobs", "ipc").success();
+    run("jobs.c", "ipc").success();
 }
 
 #[test]
 fn jobs_in_every_way_over_tcp() {
-    run("jobs", "tcp").success();
+    run("jobs.c", "tcp").success();
 }
 
 #[test]
 fn jobs_and_results_outlive_their_handles() {
-    run("after_close", "ipc").success();
+    run("after_close.c", "ipc").success();
 }
 
 #[test]
 fn a_forked_child_leaves_the_parent_alone() {
-    run("fork", "ipc").success();
+    run("fork.c", "ipc").success();
 }
 
 #[test]
 fn many_threads_share_one_handle() {
-    run("threads", "ipc").success();
+    run("threads.c", "ipc").success();
 }
 
 #[test]
 fn the_log_goes_where_it_is_sent() {
-    run("log", "ipc").success();
+    run("log.c", "ipc").success();
+}
+
+#[test]
+fn the_descriptors_are_readable_exactly_while_there_is_something() {
+    run("poll.c", "ipc").success();
+}
+
+#[test]
+fn wrong_addresses_are_refused_with_what_would_be_right() {
+    run("endpoints.c", "ipc").success();
+}
+
+#[test]
+fn the_objects_for_cpp() {
+    run_with("objects.cpp", "ipc", &["-Wshadow", "-Wconversion"]).success();
+}
+
+/// The programs again under the address and undefined-behaviour sanitizers, leaks included. First the proof that they
+/// are on: a program that leaks, and one that reads past the end, must fail.
+#[test]
+fn under_sanitizers() {
+    let sanitizers = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"];
+    if !can_sanitize(&sanitizers) {
+        return;
+    }
+    for (planted, said) in [("planted_leak.c", "LeakSanitizer"), ("planted_overrun.c", "AddressSanitizer")] {
+        let finished = run_with(planted, "inproc", &sanitizers);
+        assert!(!finished.status.success(), "{planted} went unnoticed");
+        assert!(finished.error_text().contains(said), "{planted}: {}", finished.error_text());
+    }
+    for name in ["options.c", "jobs.c", "after_close.c", "null_sweep.c", "threads.c", "objects.cpp"] {
+        run_with(name, "ipc", &sanitizers).success();
+    }
+}
+
+/// Whether the compiler has the sanitizers; a lack is said aloud, and is a failure in CI.
+fn can_sanitize(flags: &[&str]) -> bool {
+    let folder = Folder::new();
+    let source = folder.join("empty.c");
+    std::fs::write(&source, "int main(void) { return 0; }\n").unwrap();
+    let compiler = std::env::var("CC").unwrap_or_else(|_| "cc".to_owned());
+    let program = folder.join("empty");
+    let mut command = Command::new(compiler);
+    let built = command.args(flags).arg(&source).arg("-o").arg(&program).output();
+    if built.is_ok_and(|output| output.status.success()) {
+        return true;
+    }
+    let loud =
+        "SKIPPED: the C compiler has no sanitizers; install them (Debian: libasan, libubsan of its gcc)";
+    assert!(std::env::var("CI").as_deref() != Ok("true"), "{loud}");
+    eprintln!("{loud}");
+    false
 }
 
 /// Every pointer of every function once NULL, every text once not UTF-8: the program does it, and its list is held
 /// against the header, so that no parameter is left out.
 #[test]
 fn null_and_bad_text_are_refused_everywhere() {
-    let finished = run("null_sweep", "ipc");
+    let finished = run("null_sweep.c", "ipc");
     let finished = finished.success();
     let said: BTreeSet<(String, String, String)> = finished
         .text()

@@ -480,8 +480,8 @@ pub unsafe extern "C" fn forebay_client_stats(
     })
 }
 
-/// A descriptor that is readable exactly while forebay_client_next would not wait, for poll, epoll and event loops. It is
-/// the library's: only watch it. It lives as long as the client. -1 when there is
+/// A descriptor that is readable exactly while forebay_client_next has something to hand over, for poll, epoll and event
+/// loops (an interrupt, which ends waits, does not show on it). It is the library's: only watch it. It lives as long as the client. -1 when there is
 /// none, and for a `client` of NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn forebay_client_fd(client: *const forebay_client_t) -> i64 {

@@ -211,7 +211,8 @@ pub unsafe extern "C" fn forebay_worker_stats(
     })
 }
 
-/// A descriptor that is readable exactly while forebay_worker_receive would not wait; see forebay_client_fd. -1 when there
+/// A descriptor that is readable exactly while forebay_worker_receive has a job to hand out, and for good once it answers
+/// FOREBAY_DRAINED; see forebay_client_fd. -1 when there
 /// is none, and for a `worker` of NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn forebay_worker_fd(worker: *const forebay_worker_t) -> i64 {

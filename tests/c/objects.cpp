@@ -1,0 +1,137 @@
+// forebay.hpp: objects, exceptions, threads of a worker, a handler tested without a broker.
+#include <forebay.hpp>
+
+#include <atomic>
+#include <iostream>
+#include <set>
+#include <type_traits>
+#include <unordered_set>
+
+using namespace std::chrono_literals;
+
+static_assert(!std::is_copy_constructible_v<forebay::client> && std::is_move_constructible_v<forebay::client>);
+static_assert(!std::is_copy_constructible_v<forebay::worker> && std::is_move_constructible_v<forebay::worker>);
+static_assert(!std::is_copy_constructible_v<forebay::job> && std::is_nothrow_move_constructible_v<forebay::job>);
+static_assert(!std::is_copy_constructible_v<forebay::result> && std::is_move_assignable_v<forebay::result>);
+
+namespace {
+
+void check(bool is_so, const char *what, int line) {
+    if (is_so) return;
+    std::cerr << "objects.cpp:" << line << ": not so: " << what << '\n';
+    std::exit(1);
+}
+#define CHECK(condition) check((condition), #condition, __LINE__)
+
+template <typename Call> forebay_status_t status_of(Call call) {
+    try {
+        call();
+    } catch (const forebay::error &error) {
+        CHECK(error.what()[0] != '\0');
+        return error.status();
+    }
+    return FOREBAY_OK;
+}
+
+void handle(forebay::job &job) {
+    const std::string payload(job.payload());
+    if (payload == "throw") throw std::runtime_error("thrown");
+    if (payload == "fail") return job.fail("code", "message", FOREBAY_RETRY_NEVER, "detail");
+    if (payload == "drop") return;
+    job.progress(0.5, "half");
+    job.set_header("length", std::to_string(payload.size()));
+    job.complete(payload + "!");
+}
+
+void without_a_broker() {
+    forebay::job job = forebay::job::for_test({"q", "abc"});
+    CHECK(job.queue() == "q" && job.attempt() == 1 && job.stop() == 0 && *job.stop_flag() == 0);
+    handle(job);
+    forebay::result result = job.test_result();
+    CHECK(result.done() && result.data() == "abc!" && result.header("length") == "3");
+    CHECK(!result.header("other"));
+    forebay::job failed = forebay::job::for_test({"q", "fail"});
+    handle(failed);
+    CHECK(failed.test_result().outcome() == forebay::outcome::failed);
+    CHECK(status_of([&] { failed.complete("x"); }) == FOREBAY_ERR_STATE);
+}
+
+void calls(forebay::client &client) {
+    forebay::result result = client.call({"q", "abc"}, 30s);
+    CHECK(result.done() && result.data() == "abc!" && result.code().empty() && result.attempt() == 1);
+    forebay::submit thrown{"q", "throw"};
+    thrown.attempts = 1;
+    result = client.call(thrown, 30s);
+    CHECK(result.outcome() == forebay::outcome::failed && result.code() == "exception");
+    CHECK(result.message() == "thrown");
+    result = client.call({"q", "fail"}, 30s);
+    CHECK(result.code() == "code" && result.message() == "message" && result.detail() == "detail");
+    forebay::submit dropped{"q", "drop"};
+    dropped.attempts = 1;
+    CHECK(client.call(dropped, 30s).code() == "abandoned");
+    CHECK(std::string(forebay::name(forebay::outcome::lost)) == "LOST");
+}
+
+void many(forebay::client &client) {
+    std::vector<forebay::submit> jobs;
+    for (std::uint64_t i = 0; i < 100; i++) {
+        forebay::submit job{"q", std::to_string(i)};
+        job.tag = i;
+        job.want = forebay::want(forebay::kind::result);
+        jobs.push_back(job);
+    }
+    std::vector<forebay::id> ids = client.submit(jobs, 30s);
+    std::unordered_set<forebay::id> unique(ids.begin(), ids.end());
+    CHECK(unique.size() == 100 && std::set<forebay::id>(ids.begin(), ids.end()).size() == 100);
+    std::set<std::uint64_t> tags;
+    for (int i = 0; i < 100; i++) {
+        auto result = client.next(30s);
+        CHECK(result && result->data() == std::to_string(result->tag()) + "!");
+        CHECK(unique.count(result->id()) == 1 && result->kind() == forebay::kind::result);
+        tags.insert(result->tag());
+    }
+    CHECK(tags.size() == 100);
+    CHECK(!client.next(0ms));
+    CHECK(forebay::id(ids[0].text()) == ids[0]);
+}
+
+void errors(forebay::client &client) {
+    CHECK(status_of([] { forebay::client("blah"); }) == FOREBAY_ERR_ADDRESS);
+    CHECK(status_of([] { forebay::options().set("client.nam", "x"); }) == FOREBAY_ERR_OPTION);
+    CHECK(status_of([] { forebay::id("no id"); }) == FOREBAY_ERR_ARGUMENT);
+    CHECK(status_of([&] { client.call({"", "x"}, 1s); }) == FOREBAY_ERR_ARGUMENT);
+    CHECK(status_of([&] { client.wait(forebay::id(), 30s); }) == FOREBAY_ERR_NOT_FOUND);
+    forebay::options options;
+    options.set("job.attempts", 7).set_bytes("job.header.h", std::string_view("\0x", 2));
+    CHECK(options.get("job.attempts") == "7" && options.get("job.header.h") == std::string("\0x", 2));
+}
+
+} // namespace
+
+int main(int argc, char **argv) {
+    CHECK(argc == 2);
+    without_a_broker();
+    forebay::broker broker(forebay::options().set("broker.listen", argv[1]));
+    CHECK(broker.endpoint(1).empty() && !broker.wait(0ms));
+    forebay::client client(broker.endpoint());
+    forebay::worker worker(broker.endpoint());
+    worker.register_queue("q");
+    std::atomic<int> threads{0};
+    std::thread working([&] {
+        worker.run(4, [&] { return ++threads; }, [](int, forebay::job &job) { handle(job); });
+    });
+    CHECK(client.wait_workers("q", 1, 30s) && client.ready(30s));
+    CHECK(client.state() == forebay::state::ready);
+    calls(client);
+    many(client);
+    errors(client);
+    CHECK(threads == 4);
+    worker.stop();
+    working.join();
+    CHECK(!worker.receive());
+    forebay::client moved(std::move(client));
+    CHECK(moved.stats().data().front() == '{');
+    broker.stop(30s);
+    CHECK(broker.wait(30s));
+    return 0;
+}
