@@ -42,7 +42,7 @@ fn samples(folder: &Folder) -> (std::path::PathBuf, usize) {
     std::fs::create_dir_all(root.join("below")).expect("a folder");
     let mut count = 0;
     for len in [0, 1, 33, 34, 55, 56, 63, 64, 65, 119, 120, 1_000, 100_000, 3 << 20] {
-        let bytes: Vec<u8> = (0..len).map(|i| (i * i % 253) as u8).collect();
+        let bytes: Vec<u8> = (0..len).map(|i: u64| (i * i % 253) as u8).collect();
         std::fs::write(root.join(format!("{len} bytes")), bytes).expect("a file");
         count += 1;
     }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use support::{Folder, Process, SOON, binary, command, prefix, run};
+use support::{Folder, Process, SOON, binary, command, eventually, prefix, run};
 
 const README: &str = include_str!("../README.md");
 
@@ -48,8 +48,10 @@ fn cargo_stand_in(to: &Path) -> PathBuf {
     use std::os::unix::fs::PermissionsExt;
     let folder = to.join("stand-in");
     std::fs::create_dir(&folder).expect("a folder");
+    let cargo = std::env::var("CARGO").expect("cargo test names it");
     let script = format!(
-        "#!/bin/sh\n[ \"$1\" = run ] || exit 0\nwhile [ \"$1\" != -- ]; do shift; done\nshift\nexec '{}' \"$@\"\n",
+        "#!/bin/sh\n[ \"$1\" != build ] || exec '{cargo}' \"$@\"\n[ \"$1\" = run ] || exit 0\n\
+         while [ \"$1\" != -- ]; do shift; done\nshift\nexec '{}' \"$@\"\n",
         binary!().display()
     );
     let file = folder.join("cargo");
@@ -66,6 +68,7 @@ fn the_commands_run() {
     let folder = Folder::new();
     let sources = folder.join("forebay");
     std::fs::create_dir(&sources).expect("a folder");
+    std::fs::create_dir(folder.join("run")).expect("a folder");
     copy_of_the_sources(&sources);
     let path = std::env::join_paths(
         std::iter::once(cargo_stand_in(folder.path()))
@@ -75,8 +78,8 @@ fn the_commands_run() {
     // The broker listens at its default address, which the folder makes private to this test.
     let mut shell = command("bash");
     shell.args(["-eu", "-c", &format!("{script}\nkill %1 %2; wait")]).current_dir(&sources);
-    shell.env("PATH", path.expect("a PATH")).env("XDG_RUNTIME_DIR", folder.path());
-    shell.env("TMPDIR", folder.path()).env_remove("MAKEFLAGS");
+    shell.env("PATH", path.expect("a PATH")).env("XDG_RUNTIME_DIR", folder.join("run"));
+    shell.env("TMPDIR", folder.path()).env_remove("MAKEFLAGS").env_remove("CARGO");
     // HOME as the README's reader has it, for the installation; cargo's own settings stay where they are.
     shell.env("HOME", folder.path()).env("CARGO_HOME", cargo_home()).env("RUSTUP_HOME", rustup_home());
     let finished = run(&mut shell, SOON * 10).success();
@@ -102,7 +105,15 @@ fn the_compiler_line_builds_a_worker() {
     worker.env("FOREBAY_BROKER", folder.ipc("nobody"));
     let worker = Process::start(&mut worker);
     // It starts without a broker, waits for one, and ends when asked.
+    eventually("it takes SIGTERM", SOON, || takes_sigterm(worker.pid()).then_some(()));
     worker.stop(SOON).success();
+}
+
+/// Whether the process has a handler for SIGTERM, as Linux tells.
+fn takes_sigterm(pid: u32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap_or("0");
+    u64::from_str_radix(caught.trim(), 16).is_ok_and(|signals| signals & 1 << (libc::SIGTERM - 1) != 0)
 }
 
 fn home(variable: &str, name: &str) -> PathBuf {
