@@ -80,6 +80,10 @@ enum Command {
     Version(version::Version),
     #[command(hide = true)]
     Echo(bench::EchoWorker),
+    #[command(hide = true)]
+    BareProxy(bench::BareProxy),
+    #[command(hide = true)]
+    BareEcho(bench::BareEcho),
     /// Builds the library and lays out DIR/bin, DIR/include and DIR/lib: what `make install` and the tests use.
     #[command(hide = true)]
     Prefix {
@@ -107,6 +111,8 @@ pub(crate) fn main() -> ExitCode {
         Command::Keygen(command) => command.run(),
         Command::Version(command) => command.run(),
         Command::Echo(command) => command.run(),
+        Command::BareProxy(command) => command.run(),
+        Command::BareEcho(command) => command.run(),
         Command::Prefix { dir } => lay_out(&dir),
     };
     done.map_or_else(report, ExitCode::from)

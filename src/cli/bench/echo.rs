@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use clap::Args;
-use forebay::api::{Client, Outcome, RegisterSettings, Status, Submit, Want, Worker, WorkerSettings};
+use forebay::api::{Body, Client, Outcome, RegisterSettings, Status, Submit, Want, Worker, WorkerSettings};
 
 use super::measure::Echo;
 use crate::cli::connection::Connection;
@@ -48,24 +48,68 @@ impl EchoWorker {
     }
 }
 
+/// What is sent: the same bytes each time, but for the first ones, which are the tag. So an answer that is changed, or is
+/// another one's, is noticed.
+pub(super) struct Pattern(Vec<u8>);
+
+impl Pattern {
+    /// Bytes that a payload needs to carry the whole tag.
+    pub(super) const TAG_LEN: usize = size_of::<u64>();
+
+    pub(super) fn new(size: usize) -> Self {
+        Pattern((0..size).map(|i| (i % 251) as u8).collect())
+    }
+
+    /// The payload with this tag.
+    pub(super) fn payload(&self, tag: u64) -> Bytes {
+        let mut payload = self.0.clone();
+        let len = payload.len().min(Self::TAG_LEN);
+        payload[..len].copy_from_slice(&tag.to_le_bytes()[..len]);
+        payload.into()
+    }
+
+    /// Whether this is the payload with that tag, byte by byte.
+    pub(super) fn is(&self, payload: &[u8], tag: u64) -> bool {
+        let len = self.0.len().min(Self::TAG_LEN);
+        payload.len() == self.0.len()
+            && payload[..len] == tag.to_le_bytes()[..len]
+            && payload[len..] == self.0[len..]
+    }
+
+    /// The tag of a payload that came back as it was sent.
+    pub(super) fn tag_of(&self, payload: &[u8]) -> Option<u64> {
+        let tag = u64::from_le_bytes(*payload.first_chunk()?);
+        self.is(payload, tag).then_some(tag)
+    }
+}
+
+/// What is said when an answer is not what was sent.
+pub(super) fn changed(way: &str) -> Failed {
+    Failed::new(Exit::NotDone, format!("a message came back changed {way}"))
+}
+
 /// Jobs to an echo worker's queue.
 pub(super) struct ThroughBroker<'a> {
     client: &'a Client,
     job: Submit,
+    pattern: Pattern,
 }
 
 impl<'a> ThroughBroker<'a> {
     pub(super) fn new(client: &'a Client, queue: &str, size: usize) -> Self {
-        let payload: Vec<u8> = (0..size).map(|i| (i % 251) as u8).collect();
-        let job = Submit::new(queue, Bytes::from(payload)).want(Want::RESULT | Want::REFUSED);
-        ThroughBroker { client, job }
+        let job = Submit::new(queue, Bytes::new()).want(Want::RESULT | Want::REFUSED);
+        ThroughBroker { client, job, pattern: Pattern::new(size) }
     }
 }
 
 impl Echo for ThroughBroker<'_> {
     fn send(&mut self, tags: &[u64]) -> Result<(), Failed> {
-        let jobs = tags.iter().map(|tag| self.job.clone().tag(*tag)).collect();
-        let taken = self.client.enqueue_many(jobs);
+        let job = |tag: &u64| {
+            let mut job = self.job.clone().tag(*tag);
+            job.body = Body::one(self.pattern.payload(*tag));
+            job
+        };
+        let taken = self.client.enqueue_many(tags.iter().map(job).collect());
         match taken.failure {
             None => Ok(()),
             Some(failure) => Err(failure.into()),
@@ -80,9 +124,12 @@ impl Echo for ThroughBroker<'_> {
             Err(failure) => return Err(failure.into()),
         }
         for result in results {
-            if result.outcome() != Outcome::Done || result.data().len() != self.job.body.len() {
+            if result.outcome() != Outcome::Done {
                 let message = format!("an echo came back {}: {}", result.outcome().name(), result.message());
                 return Err(Failed::new(Exit::NotDone, message));
+            }
+            if !self.pattern.is(result.data(), result.tag()) {
+                return Err(changed("through the broker"));
             }
             tags.push(result.tag());
         }

@@ -53,7 +53,8 @@ pub(super) fn round(echo: &mut dyn Echo, in_flight: usize, time: Duration) -> Re
         }
         let now = Instant::now();
         for tag in &tags {
-            let at = &mut sent_at[usize::try_from(*tag).unwrap_or(0)];
+            let at = usize::try_from(*tag).ok().and_then(|tag| sent_at.get_mut(tag));
+            let at = at.ok_or_else(|| Failed::new(Exit::NotDone, format!("tag {tag} was never sent")))?;
             took_us.push(u32::try_from((now - *at).as_micros()).unwrap_or(u32::MAX));
             *at = now;
         }

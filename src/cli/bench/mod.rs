@@ -1,6 +1,7 @@
 //! `forebay bench`: how many jobs a second go through, and how long one takes, at a payload size and a number in
 //! flight. Client, broker and worker are three processes, as in real use.
 
+mod bare;
 mod echo;
 mod measure;
 
@@ -8,12 +9,14 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use forebay::api::{Client, ClientSettings};
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use bare::ThroughProxy;
+pub(crate) use bare::{BareEcho, BareProxy};
 pub(crate) use echo::EchoWorker;
-use echo::ThroughBroker;
-use measure::Round;
+use echo::{Pattern, ThroughBroker};
+use measure::{Echo, Round};
 
 use crate::cli::child::{self, Child};
 use crate::cli::connection::Connection;
@@ -29,6 +32,7 @@ const IN_FLIGHT_MAX: usize = 10_000;
 Examples:
   forebay bench
   forebay bench --size 64k --in-flight 1,100 --transport tcp
+  forebay bench --bare
   forebay bench --endpoint tcp://jobs.example:7711
 Without --endpoint a broker of its own is started and stopped; the echo worker is a process of its own in any case.")]
 pub(crate) struct Bench {
@@ -47,6 +51,9 @@ pub(crate) struct Bench {
     /// How the broker that is started for it listens.
     #[arg(long, value_enum, default_value_t = Transport::Ipc, conflicts_with = "endpoint")]
     transport: Transport,
+    /// Measures beside each round the same through a bare ZeroMQ proxy: what the broker costs.
+    #[arg(long, conflicts_with = "endpoint")]
+    bare: bool,
     /// One JSON object for each round.
     #[arg(long)]
     json: bool,
@@ -86,8 +93,24 @@ impl OwnBroker {
     }
 }
 
+/// One round, and the one beside it.
+struct Rounds {
+    broker: Round,
+    bare: Option<Round>,
+}
+
+impl Rounds {
+    /// Through the broker as part of through the proxy.
+    fn ratio(&self) -> Option<f64> {
+        self.bare.as_ref().map(|bare| self.broker.jobs_per_s() / bare.jobs_per_s())
+    }
+}
+
 impl Bench {
     pub(crate) fn run(self) -> Result<Exit, Failed> {
+        if self.bare && self.size < Pattern::TAG_LEN {
+            return Err(Failed::usage(format!("--bare needs a --size of at least {}", Pattern::TAG_LEN)));
+        }
         let mut own = match self.connection.is_chosen() {
             true => None,
             false => Some(OwnBroker::start(self.transport)?),
@@ -118,21 +141,22 @@ impl Bench {
         /// How long everything runs before it is measured.
         const WARM_UP: Duration = Duration::from_millis(200);
         let mut table = show::table();
-        table.set_header(["IN FLIGHT", "ROUND", "JOBS/S", "p50", "p99", "MAX"]);
+        let bare_columns: &[&str] = if self.bare { &["BARE/S", "RATIO"] } else { &[] };
+        table.set_header(["IN FLIGHT", "ROUND", "JOBS/S", "p50", "p99", "MAX"].iter().chain(bare_columns));
         let mut echo = ThroughBroker::new(client, queue, self.size);
+        let bare = self.bare.then(|| ThroughProxy::start(self.transport, self.size));
+        let mut bare = bare.transpose()?;
         for &in_flight in &self.in_flight {
             measure::round(&mut echo, in_flight, WARM_UP)?;
+            if let Some(bare) = &mut bare {
+                measure::round(bare, in_flight, WARM_UP)?;
+            }
             for number in 1..=self.rounds {
-                let round = measure::round(&mut echo, in_flight, self.time)?;
+                let rounds = self.rounds_of(&mut echo, bare.as_mut(), in_flight, number)?;
                 if self.json {
-                    show::line(json!({
-                        "endpoint": endpoint, "size": self.size, "in_flight": in_flight, "round": number,
-                        "jobs": round.jobs, "seconds": round.took.as_secs_f64(), "jobs_per_s": round.jobs_per_s(),
-                        "p50_us": round.p50.as_micros(), "p99_us": round.p99.as_micros(),
-                        "max_us": round.max.as_micros(),
-                    }))?;
+                    show::line(self.as_json(endpoint, in_flight, number, &rounds))?;
                 }
-                table.add_row(row(in_flight, number, &round));
+                table.add_row(row(in_flight, number, &rounds));
             }
         }
         if !self.json {
@@ -142,17 +166,58 @@ impl Bench {
         }
         Ok(Exit::Done)
     }
+
+    /// A round through the broker and the one beside it. Each is first every other time: what changes on the machine
+    /// meanwhile favours neither.
+    fn rounds_of(
+        &self,
+        echo: &mut dyn Echo,
+        bare: Option<&mut ThroughProxy>,
+        in_flight: usize,
+        number: u32,
+    ) -> Result<Rounds, Failed> {
+        let Some(bare) = bare else {
+            return Ok(Rounds { broker: measure::round(echo, in_flight, self.time)?, bare: None });
+        };
+        if number % 2 == 1 {
+            let broker = measure::round(echo, in_flight, self.time)?;
+            Ok(Rounds { broker, bare: Some(measure::round(bare, in_flight, self.time)?) })
+        } else {
+            let bare = Some(measure::round(bare, in_flight, self.time)?);
+            Ok(Rounds { broker: measure::round(echo, in_flight, self.time)?, bare })
+        }
+    }
+
+    fn as_json(&self, endpoint: &str, in_flight: usize, number: u32, rounds: &Rounds) -> Value {
+        let round = &rounds.broker;
+        let mut object = json!({
+            "endpoint": endpoint, "size": self.size, "in_flight": in_flight, "round": number,
+            "jobs": round.jobs, "seconds": round.took.as_secs_f64(), "jobs_per_s": round.jobs_per_s(),
+            "p50_us": round.p50.as_micros(), "p99_us": round.p99.as_micros(), "max_us": round.max.as_micros(),
+        });
+        if let Some(bare) = &rounds.bare {
+            object["bare_per_s"] = json!(bare.jobs_per_s());
+            object["bare_p50_us"] = json!(bare.p50.as_micros());
+            object["bare_p99_us"] = json!(bare.p99.as_micros());
+            object["ratio"] = json!(rounds.ratio());
+        }
+        object
+    }
 }
 
-fn row(in_flight: usize, number: u32, round: &Round) -> [String; 6] {
-    [
+fn row(in_flight: usize, number: u32, rounds: &Rounds) -> Vec<String> {
+    let round = &rounds.broker;
+    let mut row = vec![
         in_flight.to_string(),
         number.to_string(),
         format!("{:.0}", round.jobs_per_s()),
         time::show(round.p50),
         time::show(round.p99),
         time::show(round.max),
-    ]
+    ];
+    row.extend(rounds.bare.as_ref().map(|bare| format!("{:.0}", bare.jobs_per_s())));
+    row.extend(rounds.ratio().map(|ratio| format!("{ratio:.2}")));
+    row
 }
 
 fn size(text: &str) -> Result<usize, String> {
