@@ -4,6 +4,7 @@
 mod admission;
 mod cancel;
 mod leases;
+mod operators;
 mod order;
 mod recovery;
 mod results;

@@ -142,3 +142,36 @@ fn wall_clock_jumps_change_nothing() {
     rig.complete(&mut worker, grant.lease);
     assert_eq!(rig.outcome(client, id), Some(Outcome::Done));
 }
+
+/// A worker that crashed right after `receive` took its START down with it. The broker took the job for one that was
+/// never begun, so it went on taking down workers for ever: no attempt was counted, no loss, no quarantine.
+#[test]
+fn a_job_that_takes_its_worker_down_before_its_start_is_heard_is_quarantined() {
+    let mut rig = Rig::new();
+    let client = rig.client();
+    let id = rig.submit(client, JobOptions::default());
+    for _ in 0..2 {
+        let worker = rig.worker(1);
+        assert!(rig.grant(worker).is_some());
+        rig.drop_connection(worker.session);
+        rig.pass_ms(600);
+    }
+    assert_eq!(rig.outcome(client, id), Some(Outcome::Quarantined));
+}
+
+/// Jobs that waited behind others in the worker that died are not to blame.
+#[test]
+fn unstarted_jobs_of_a_lost_worker_that_held_several_count_nothing() {
+    let mut rig = Rig::new();
+    let (client, lost) = (rig.client(), rig.worker(2));
+    let ids = [(); 2].map(|()| rig.submit(client, JobOptions::default()));
+    assert!(rig.grant(lost).is_some() && rig.grant(lost).is_some());
+    rig.drop_connection(lost.session);
+    rig.pass_ms(600);
+    let mut worker = rig.worker(1);
+    for id in ids {
+        let grant = rig.start(worker);
+        assert_eq!((grant.id, grant.attempt), (id, 1));
+        rig.complete(&mut worker, grant.lease);
+    }
+}

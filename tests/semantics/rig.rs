@@ -251,6 +251,23 @@ impl Rig {
         refused.map_or(Ok(()), Err)
     }
 
+    /// Asks an admin command, which has to succeed, and gives its JSON.
+    pub(crate) fn admin(
+        &mut self,
+        client: u64,
+        command: &str,
+        arguments: &[(&str, &str)],
+    ) -> serde_json::Value {
+        const TAG: u64 = 4_711;
+        let arguments = arguments.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
+        self.send(client, ToBroker::Admin { tag: TAG, command: command.into(), arguments });
+        let body = self.take(client, |command| match command {
+            FromBroker::Reply { tag: TAG, status: Status::Ok, body, .. } => Some(body.0[0].clone()),
+            _ => None,
+        });
+        serde_json::from_slice(&body.expect("an answer")).expect("JSON")
+    }
+
     /// Takes the first message `pick` wants out of what the session has received.
     pub(crate) fn take<T>(&mut self, session: u64, pick: impl Fn(&FromBroker) -> Option<T>) -> Option<T> {
         let inbox = self.inbox.entry(session).or_default();

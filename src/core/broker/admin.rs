@@ -1,5 +1,7 @@
 //! ADMIN commands: what operators ask, answered as JSON by REPLY. docs/ADMIN.md lists them.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use serde_json::{Value, json};
 
@@ -241,6 +243,9 @@ impl<J: Jobs> Broker<J> {
     }
 
     fn shape(&self, shape: Shape, mut json: Value) -> Value {
+        if shape != Shape::Plain {
+            self.count_serving(&mut json);
+        }
         match shape {
             Shape::Plain => json,
             Shape::Queues => json!({ "queues": json["queues"].take() }),
@@ -259,6 +264,25 @@ impl<J: Jobs> Broker<J> {
                 json["sessions"] = json!({ "opened": counters.opened, "dropped": counters.dropped, "returned": counters.returned, "stale": counters.stale, "misplaced": counters.misplaced, "words_dropped": counters.words_dropped });
                 json
             }
+        }
+    }
+
+    /// Puts the workers that serve each queue now into its entry. The jobs side also counts those whose connection is
+    /// gone while their session may still come back.
+    fn count_serving(&self, json: &mut Value) {
+        let mut serving = BTreeMap::<&str, usize>::new();
+        for session in self.sessions.values().filter(|session| session.attached) {
+            if let Side::Worker(worker) = &session.side
+                && !worker.draining
+            {
+                for class in &worker.classes {
+                    *serving.entry(class.queue.as_str()).or_default() += 1;
+                }
+            }
+        }
+        for queue in json["queues"].as_array_mut().into_iter().flatten() {
+            let count = queue["name"].as_str().and_then(|name| serving.get(name)).copied();
+            queue["workers"] = json!(count.unwrap_or(0));
         }
     }
 

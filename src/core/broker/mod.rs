@@ -209,7 +209,7 @@ impl<J: Jobs> Broker<J> {
 
     /// Whether a drain has come to its end: no worker holds a job.
     pub fn is_drained(&self) -> bool {
-        self.draining && self.sessions.values().all(|session| session.leases() == 0)
+        self.draining && self.sessions.values().all(|session| !session.is_working())
     }
 
     fn execute(&mut self, now: Now, session: SessionId, number: u64, command: ToBroker) {

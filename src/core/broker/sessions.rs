@@ -77,10 +77,14 @@ impl Session {
         }
     }
 
-    pub(super) fn leases(&self) -> usize {
+    /// Whether it holds jobs and may still answer them in time. A worker that did not come back in time keeps the
+    /// leases it had, in case it does come back; they have ended.
+    pub(super) fn is_working(&self) -> bool {
         match &self.side {
-            Side::Worker(worker) => worker.leases.len(),
-            Side::Client(_) => 0,
+            Side::Worker(worker) => {
+                !worker.leases.is_empty() && (self.attached || worker.suspended_until_us.is_some())
+            }
+            Side::Client(_) => false,
         }
     }
 

@@ -194,10 +194,14 @@ impl<J: Jobs> Broker<J> {
     pub(super) fn end_leases(&mut self, now: Now, session: SessionId, counted: bool) {
         let Some(worker) = self.worker(session) else { return };
         let running = worker.leases.values().filter(|held| held.started_us.is_some()).count();
-        let leases: Vec<Lease> =
-            worker.leases.iter().map(|(&slot, held)| Lease { slot, token: held.token }).collect();
-        for lease in leases {
-            self.end_lease(now, session, lease, running <= 1, counted);
+        let all = worker.leases.len();
+        let lost = |(&slot, held): (&u32, &Held)| {
+            let alone = if held.started_us.is_some() { running == 1 } else { all == 1 };
+            (Lease { slot, token: held.token }, alone)
+        };
+        let leases: Vec<(Lease, bool)> = worker.leases.iter().map(lost).collect();
+        for (lease, alone) in leases {
+            self.end_lease(now, session, lease, alone, counted);
         }
     }
 

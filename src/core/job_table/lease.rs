@@ -220,13 +220,17 @@ impl JobTable {
 
     /// The holder's session is over.
     fn lose(&mut self, now: Now, slot: u32, alone: bool, counted: bool) {
-        let job = self.job_mut(slot);
-        let State::Running { .. } = job.state else {
-            if matches!(job.state, State::Leased { .. }) {
-                self.requeue_kept(now, slot, "given back");
+        if let State::Leased { .. } = self.job(slot).state {
+            if !(alone && counted) {
+                return self.requeue_kept(now, slot, "given back");
             }
-            return;
-        };
+            // It was all the worker had, so it may have been begun and its START have died with the process. A job that
+            // takes its worker down at once would otherwise do so for ever, and none of it would count.
+            let token = self.job(slot).token;
+            self.begin(now, Lease { slot, token });
+        }
+        let job = self.job_mut(slot);
+        let State::Running { .. } = job.state else { return };
         job.note_attempt_end("lost", now.wall_ms);
         let exhausted = job.attempts >= job.rules.attempts;
         if counted {
