@@ -694,8 +694,9 @@ forebay_status_t forebay_client_open(const char *endpoint,
 /**
  * Waits until the broker has welcomed the client.
  *
- * FOREBAY_TIMED_OUT, FOREBAY_INTERRUPTED; a broker that refuses the client, for good, is FOREBAY_ERR_PROTOCOL or
- * FOREBAY_ERR_DENIED. `err` may be NULL.
+ * FOREBAY_ERR_IO when it has not in time and there is no connection; the error names the address and the cause, and the
+ * library goes on trying. FOREBAY_TIMED_OUT when no cause is known, FOREBAY_INTERRUPTED; a broker that refuses the client,
+ * for good, is FOREBAY_ERR_PROTOCOL or FOREBAY_ERR_DENIED. `err` may be NULL.
  */
 FOREBAY_API
 forebay_status_t forebay_client_ready(forebay_client_t *client,

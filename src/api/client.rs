@@ -61,7 +61,8 @@ impl Client {
     /// Waits until a broker answers.
     ///
     /// # Errors
-    /// `TIMED_OUT`, `INTERRUPTED`; `ERR_DENIED` and others when the broker does not want this client.
+    /// `ERR_IO` when none has in time and it is known why: what is wrong with the connection. It is tried on.
+    /// `TIMED_OUT` when that is not known, `INTERRUPTED`; `ERR_DENIED` and others when the broker does not want this client.
     pub fn ready(&self, timeout: Timeout) -> Result<(), Failure> {
         self.handle.ready(timeout)
     }

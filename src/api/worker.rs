@@ -81,7 +81,7 @@ impl Worker {
     /// Waits until a broker answers.
     ///
     /// # Errors
-    /// `TIMED_OUT`, `INTERRUPTED`, `ERR_STATE` when it was stopped; what ended the worker.
+    /// As for [`crate::api::Client::ready`]; `ERR_STATE` when it was stopped; what ended the worker.
     pub fn ready(&self, timeout: Timeout) -> Result<(), Failure> {
         self.handle.ready(timeout)
     }

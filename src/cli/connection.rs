@@ -45,13 +45,14 @@ impl Connection {
         let client = Client::open(self.endpoint.as_deref(), settings)?;
         match client.ready(Some(self.connect)) {
             Ok(()) => Ok(client),
-            Err(failure) if failure.status == Status::TimedOut => {
+            Err(failure) if matches!(failure.status, Status::TimedOut | Status::Io) => {
                 let waited = time::show(self.connect);
+                let why = if failure.message.is_empty() { String::new() } else { format!(" ({failure})") };
                 Err(Failed::new(
                     Exit::NoBroker,
                     format!(
-                        "no broker answers at {} within {waited}; start one with `forebay broker`, or name another \
-                         with --endpoint or FOREBAY_BROKER",
+                        "no broker answers at {} within {waited}{why}; start one with `forebay broker`, or name \
+                         another with --endpoint or FOREBAY_BROKER",
                         self.address()?
                     ),
                 ))

@@ -51,6 +51,8 @@ pub(super) struct Gate {
     state: AtomicU32,
     state_lock: Mutex<()>,
     state_changed: Condvar,
+    /// Why there is no connection now, if that is known.
+    trouble: Mutex<Option<String>>,
     /// Set by [`Gate::interrupt`], taken by the serving thread.
     is_interrupted: AtomicBool,
     waits: Mutex<Waits>,
@@ -79,6 +81,7 @@ impl Gate {
             state: AtomicU32::new(State::Connecting as u32),
             state_lock: Mutex::new(()),
             state_changed: Condvar::new(),
+            trouble: Mutex::new(None),
             is_interrupted: AtomicBool::new(false),
             waits: Mutex::new(Waits::default()),
             turn: AtomicU64::new(0),
@@ -123,7 +126,15 @@ impl Gate {
         self.state_changed.notify_all();
     }
 
-    /// Waits until a broker answers.
+    /// Why there is no connection now; `None` when that is not known, or the connection is not to blame.
+    pub(super) fn set_trouble(&self, why: Option<&str>) {
+        let mut trouble = lock(&self.trouble);
+        if trouble.as_deref() != why {
+            *trouble = why.map(str::to_owned);
+        }
+    }
+
+    /// Waits until a broker answers. When none has in time and it is known why, says so.
     pub(super) fn ready(&self, until: Until) -> Result<(), Failure> {
         self.check()?;
         let wait = self.wait().map_err(|_| nothing(Status::Interrupted))?;
@@ -142,8 +153,15 @@ impl Gate {
             }
             guard = match wait_on(&self.state_changed, guard, until) {
                 Ok(guard) => guard,
-                Err(_) => return Err(nothing(Status::TimedOut)),
+                Err(_) => return Err(self.not_ready()),
             };
+        }
+    }
+
+    fn not_ready(&self) -> Failure {
+        match &*lock(&self.trouble) {
+            Some(why) => Failure::new(Status::Io, why.clone()),
+            None => nothing(Status::TimedOut),
         }
     }
 

@@ -173,6 +173,11 @@ impl Line {
         self.down_since_us.is_none()
     }
 
+    /// Why there is no connection, if that is known.
+    pub(super) fn trouble(&self) -> Option<&str> {
+        self.dealer.failure().map(|failure| failure.text.as_str())
+    }
+
     fn look_after_connection(&mut self, now: Now) -> Result<(), Failure> {
         if self.is_up() || self.peer.is_over() {
             return Ok(());

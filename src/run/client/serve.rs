@@ -77,6 +77,9 @@ impl Server {
             let now = clock::now();
             self.shared.mailbox.awake();
             self.line.receive(now)?;
+            if !self.line.is_up() {
+                self.shared.gate.set_trouble(self.line.trouble());
+            }
             while let Some(event) = self.line.poll_event(now) {
                 self.peer_event(now, event);
             }

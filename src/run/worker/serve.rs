@@ -99,6 +99,9 @@ impl Server {
                 self.stop();
             }
             self.line.receive(now)?;
+            if !self.line.is_up() {
+                self.shared.gate.set_trouble(self.line.trouble());
+            }
             while let Some(event) = self.line.poll_event(now) {
                 self.peer_event(now, event);
             }
