@@ -38,9 +38,15 @@ impl Stage {
     /// Starts a `claims_worker` on `queue` and waits until there are `of` workers, itself included.
     #[track_caller]
     pub fn worker(&self, queue: &str, of: usize) -> Worker {
-        let process = Process::start(self.program("claims_worker").arg(queue));
+        let worker = self.worker_unawaited(queue);
         self.wait_for_workers(queue, of);
-        Worker::new(process)
+        worker
+    }
+
+    /// Starts a `claims_worker` that may be gone before anybody has counted it.
+    #[track_caller]
+    pub fn worker_unawaited(&self, queue: &str) -> Worker {
+        Worker::new(Process::start(self.program("claims_worker").arg(queue)))
     }
 
     /// Starts a `claims_client` and waits until the broker has welcomed it.
