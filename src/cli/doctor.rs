@@ -114,7 +114,9 @@ impl Doctor {
             client.ready(Some(PATIENCE)).map(|()| client.broker_name()).map_err(|failure| {
                 match failure.status {
                     Status::TimedOut => Failed::new(Exit::NoBroker, "none answers there"),
-                    Status::Io => Failed::new(Exit::NoBroker, failure.message),
+                    Status::Io => {
+                        Failed::new(Exit::NoBroker, format!("none answers there: {}", failure.message))
+                    }
                     _ => failure.into(),
                 }
             })
