@@ -88,6 +88,11 @@ fn the_log_goes_where_it_is_sent() {
 }
 
 #[test]
+fn every_line_about_a_job_names_it() {
+    run("log_job.c", "ipc").success();
+}
+
+#[test]
 fn the_descriptors_are_readable_exactly_while_there_is_something() {
     run("poll.c", "ipc").success();
 }

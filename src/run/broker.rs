@@ -13,10 +13,10 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use crate::core::broker::{Broker, BrokerConfig};
-use crate::core::job_table::{JobTable, TableConfig};
+use crate::core::job_table::{Happened, JobTable, TableConfig};
 use crate::core::jobs::{Io, IoDone};
 use crate::link::{ConnId, Hub, HubLimits};
-use crate::model::{Failure, Now, Status, limits};
+use crate::model::{Failure, Now, Outcome, Status, limits};
 use crate::net::{
     Allowed, Endpoint, Frames, FromPeer, KeyList, KeyPair, PeerId, Poller, Router, RouterOptions, Sent,
     ServerCurve, Side, Waker, spawn_quiet,
@@ -245,6 +245,8 @@ struct Driver {
     store: Box<dyn Store + Send>,
     identities: HashMap<PeerId, Arc<str>>,
     nobody: Arc<str>,
+    /// What has happened to jobs up to this number stands in the log.
+    logged: u64,
     shared: Arc<Shared>,
 }
 
@@ -282,6 +284,7 @@ impl Driver {
             store: Box::new(MemoryStore::default()),
             identities: HashMap::new(),
             nobody: "".into(),
+            logged: 0,
             shared,
         })
     }
@@ -300,6 +303,7 @@ impl Driver {
             self.broker.tick(now);
             self.turn(now)?;
             self.send(now)?;
+            self.log();
             if has_more {
                 continue;
             }
@@ -366,6 +370,25 @@ impl Driver {
             }
         }
         Ok(())
+    }
+
+    /// One line for each thing that happened to a job: each step at debug, an end that is no result at info, and what
+    /// waits for a person as a warning.
+    fn log(&mut self) {
+        for happened in self.broker.jobs().happened_after(self.logged) {
+            let (job, queue, attempt, why) =
+                (happened.id, happened.queue.as_str(), happened.attempt, happened.why);
+            let (level, outcome) = match happened.what {
+                Happened::Ended(outcome @ Outcome::Quarantined) => (log::Level::Warn, outcome.name()),
+                Happened::Ended(outcome @ Outcome::Done) => (log::Level::Debug, outcome.name()),
+                Happened::Ended(outcome) => (log::Level::Info, outcome.name()),
+                Happened::Requeued => (log::Level::Info, ""),
+                Happened::Accepted | Happened::Started => (log::Level::Debug, ""),
+            };
+            let word = happened.what.name();
+            log::log!(target: "broker", level, job:% = job, queue, attempt, outcome, why; "{word}");
+        }
+        self.logged = self.broker.jobs().last_event();
     }
 
     fn drain(&mut self, now: Now) {

@@ -32,7 +32,10 @@ struct About(Vec<(String, String)>);
 
 impl<'kvs> VisitSource<'kvs> for About {
     fn visit_pair(&mut self, key: Key<'kvs>, value: Value<'kvs>) -> Result<(), Error> {
-        self.0.push((key.as_str().to_owned(), value.to_string()));
+        let text = value.to_string();
+        if !text.is_empty() {
+            self.0.push((key.as_str().to_owned(), text));
+        }
         Ok(())
     }
 }
@@ -112,7 +115,7 @@ mod tests {
 
     #[test]
     fn a_line_names_its_job_in_both_formats() {
-        let pairs = [("job", "0198")];
+        let pairs = [("job", "0198"), ("why", "")];
         let record = Record::builder()
             .args(format_args!("two\nlines \"quoted\""))
             .level(Level::Info)

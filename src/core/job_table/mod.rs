@@ -36,6 +36,7 @@ use entry::{Job, State};
 use present::Orphan;
 use queue::Queue;
 use remember::{Events, Past, Tombstones};
+pub use remember::{Happened, Kept};
 
 /// What a table is told when it is made.
 #[derive(Clone, Debug)]
@@ -211,6 +212,11 @@ impl JobTable {
     /// The last thing that happened, as `events` numbers it.
     pub fn last_event(&self) -> u64 {
         self.events_kept.last()
+    }
+
+    /// What has happened after number `since`, oldest first, as far as it is kept: for the driver's log.
+    pub fn happened_after(&self, since: u64) -> impl Iterator<Item = &Kept> {
+        self.events_kept.after(since)
     }
 
     fn job(&self, slot: u32) -> &Job {

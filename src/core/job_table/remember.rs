@@ -97,15 +97,20 @@ impl Past {
 
 /// What can happen to a job, as `events` names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Happened {
+pub enum Happened {
+    /// The broker took it.
     Accepted,
+    /// A worker has begun it.
     Started,
+    /// It waits again.
     Requeued,
+    /// It ended so.
     Ended(Outcome),
 }
 
 impl Happened {
-    pub(super) fn name(self) -> &'static str {
+    /// Its name in JSON and in the log.
+    pub fn name(self) -> &'static str {
         match self {
             Happened::Accepted => "accepted",
             Happened::Started => "started",
@@ -117,15 +122,20 @@ impl Happened {
 
 /// One thing that happened to one job.
 #[derive(Clone, Debug)]
-pub(super) struct Kept {
+pub struct Kept {
     pub(super) number: u64,
     pub(super) wall_ms: u64,
-    pub(super) id: JobId,
-    pub(super) queue: QueueName,
+    /// The job.
+    pub id: JobId,
+    /// Its queue.
+    pub queue: QueueName,
     pub(super) owner: Arc<Owner>,
-    pub(super) attempt: u32,
-    pub(super) what: Happened,
-    pub(super) why: &'static str,
+    /// How often it had been started.
+    pub attempt: u32,
+    /// What happened.
+    pub what: Happened,
+    /// A word on why; may be empty.
+    pub why: &'static str,
 }
 
 /// The last things that happened, numbered from 1 without gaps.

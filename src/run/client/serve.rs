@@ -152,7 +152,11 @@ impl Server {
         self.note_call(&letter);
         match letter {
             Request::Submit(orders) => {
-                orders.orders.into_iter().for_each(|order| self.core.submit(now, order));
+                for order in orders.orders {
+                    let (job, queue) = (order.submission.id, order.submission.queue.as_str());
+                    log::debug!(target: "client", job:% = job, queue; "submitted");
+                    self.core.submit(now, order);
+                }
             }
             Request::Wait { call, ids } => {
                 ids.into_iter().for_each(|id| self.core.wait(now, call.ticket, id));
@@ -204,6 +208,12 @@ impl Server {
                     });
                 }
                 ClientEvent::Ended { ticket, id, result } => {
+                    match &result {
+                        Ok(verdict) => {
+                            log::debug!(target: "client", job:% = id; "ended {}", verdict.outcome.name());
+                        }
+                        Err(failure) => log::debug!(target: "client", job:% = id; "{failure}"),
+                    }
                     let Some(call) = self.answered(ticket) else { continue };
                     let untold = call.put(|progress| {
                         if progress.has_left {
@@ -219,7 +229,10 @@ impl Server {
                         call.put(|progress| progress.answer = Some(result));
                     }
                 }
-                ClientEvent::Deliver(delivery) => self.deliveries.push(delivery),
+                ClientEvent::Deliver(delivery) => {
+                    log::debug!(target: "client", job:% = delivery.id; "{:?} for next", delivery.news.kind());
+                    self.deliveries.push(delivery);
+                }
             }
         }
         self.shared.next.put(&mut self.deliveries);

@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 
 use crate::core::client::News;
 use crate::core::session::PeerEvent;
-use crate::core::worker::{JobKey, WorkerConfig, WorkerCore, WorkerEvent};
+use crate::core::worker::{Answer, JobKey, WorkerConfig, WorkerCore, WorkerEvent};
 use crate::model::{Body, Failure, Now, Status, Stop};
 use crate::run::call::Call;
 use crate::run::line::Line;
@@ -189,6 +189,14 @@ impl Server {
             Request::Answered { key, answer, len } => {
                 // The last word on progress comes before the answer.
                 self.say_progress(key);
+                if let Some(job) = self.jobs.get(&key) {
+                    let word = match answer {
+                        Answer::Done { .. } => "completed",
+                        Answer::Failed(_) => "failed",
+                        Answer::Released { .. } => "released",
+                    };
+                    log::debug!(target: "worker", job:% = job.grant().id; "{word}");
+                }
                 self.core.answer(now, key, answer, len);
             }
             Request::Progress(key) => {
@@ -277,6 +285,7 @@ impl Server {
             }
             WorkerEvent::Stop { key, why } => {
                 if let Some(job) = self.jobs.get(&key) {
+                    log::info!(target: "worker", job:% = job.grant().id, bits = why.0; "told to stop");
                     job.tell_stop(why);
                 }
             }
