@@ -16,14 +16,20 @@ impl ClientCore {
             self.give_back(order.charge);
             return self.refuse_order(&order, failure);
         }
+        let mut waits = Vec::new();
         if let Some(key) = self.table.key(id) {
-            if !matches!(self.table.get(key).map(|entry| &entry.stage), Some(Stage::Over(_))) {
-                self.give_back(order.charge);
-                return self.join(key, order);
+            match self.table.get(key).map(|entry| (&entry.stage, entry.order)) {
+                // It ended and nobody asked; the broker will say so again.
+                Some((Stage::Over(_), _)) => self.drop_kept(key),
+                // So far it was only asked about, and perhaps nobody has submitted it.
+                Some((_, 0)) => waits = self.table.remove(key).map_or_else(Vec::new, |entry| entry.waits),
+                _ => {
+                    self.give_back(order.charge);
+                    return self.join(key, order);
+                }
             }
-            // It ended and nobody asked; the broker will say so again.
-            self.drop_kept(key);
         }
+        waits.extend(order.wait);
         self.counters.submitted += 1;
         self.unconfirmed += 1;
         self.orders += 1;
@@ -35,13 +41,14 @@ impl ClientCore {
             content: order.submission.content.clone(),
             submission: Some(order.submission),
             is_confirmed: false,
+            is_cancelled: false,
             is_expected: false,
             charge: Some(order.charge),
             is_volatile: order.is_volatile,
             submitted_us: now.us,
             order: self.orders,
             confirm: order.confirm,
-            waits: order.wait.into_iter().collect(),
+            waits,
         };
         let key = self.table.insert(entry);
         self.queue.push_back((key, id));
@@ -60,11 +67,7 @@ impl ClientCore {
         }
         entry.waits.extend(order.wait);
         entry.want = entry.want | order.want;
-        if entry.submission.is_none() {
-            entry.is_expected = true;
-            let id = entry.id;
-            self.commands.push_back(ToBroker::Get { id, mode: GetMode::Watch });
-        }
+        self.ask_for_end(key);
         let Some((ticket, index)) = order.confirm else { return };
         let Some(entry) = self.table.get_mut(key) else { return };
         if entry.is_confirmed {
@@ -116,12 +119,7 @@ impl ClientCore {
             return self.events.push_back(ClientEvent::Ended { ticket, id, result: Err(failure) });
         }
         entry.waits.push(ticket);
-        let is_held = matches!(entry.stage, Stage::Held);
-        if is_held && entry.submission.is_none() && !entry.is_expected {
-            // Its result is pushed, but perhaps to a session of before the broker's restart.
-            entry.is_expected = true;
-            self.commands.push_back(ToBroker::Get { id, mode: GetMode::Watch });
-        }
+        self.ask_for_end(key);
     }
 
     fn watch(&mut self, now: Now, ticket: Ticket, id: JobId) {
@@ -165,12 +163,18 @@ impl ClientCore {
         }
         let known = self.table.key(id).and_then(|key| Some((key, self.table.get(key)?)));
         if let Some((key, entry)) = known {
-            if matches!(entry.stage, Stage::Queued { again: false }) {
-                // No broker has heard of it.
+            let is_named = entry.submission.as_ref().is_some_and(|submission| submission.content.is_some());
+            if matches!(entry.stage, Stage::Queued { again: false }) && !is_named {
+                // No broker has heard of it, and none will: nobody else knows its id.
                 self.confirm(key, Ok(()));
                 let verdict = super::session::local_verdict(Outcome::Cancelled, "cancelled", reason);
                 self.end(key, verdict);
                 return self.answer(ticket, Ok(News::Accepted));
+            }
+            if let Stage::Over(Over::Ended(verdict)) = &entry.stage {
+                // A restarted broker would not know, and say that it is cancelled.
+                let outcome = verdict.outcome;
+                return self.answer_cancel(vec![ticket], id, outcome);
             }
         }
         let own = known.is_some_and(|(_, entry)| entry.order > 0);
@@ -178,10 +182,25 @@ impl ClientCore {
             reason: reason.to_owned(),
             own,
             tickets: Vec::new(),
+            ended: None,
         });
         cancel.tickets.push(ticket);
         if cancel.tickets.len() == 1 {
             self.commands.push_back(ToBroker::Cancel { id, reason: reason.to_owned(), own });
+        }
+    }
+
+    /// Answers a cancellation of a job whose end is known here.
+    pub(super) fn answer_cancel(&mut self, tickets: Vec<Ticket>, id: JobId, outcome: Outcome) {
+        for ticket in tickets {
+            let result = match outcome {
+                Outcome::Cancelled => Ok(News::Accepted),
+                other => {
+                    let message = format!("job {id} has ended {} and cannot be cancelled", other.name());
+                    Err(Failure::new(Status::State, message))
+                }
+            };
+            self.answer(ticket, result);
         }
     }
 

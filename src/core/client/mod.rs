@@ -19,7 +19,7 @@ use std::sync::Arc;
 pub use delivery::{Delivery, Kind, News, Want};
 
 use crate::core::session::PeerEvent;
-use crate::model::{Failure, JobId, Now, Submission, Verdict};
+use crate::model::{Failure, JobId, Now, Outcome, Submission, Verdict};
 use crate::wire::command::{Terms, ToBroker};
 use table::{Key, Table};
 
@@ -169,6 +169,8 @@ struct Cancel {
     /// The job was submitted here.
     own: bool,
     tickets: Vec<Ticket>,
+    /// How the job has ended meanwhile: a broker that does not know it must not be asked.
+    ended: Option<Outcome>,
 }
 
 #[derive(Debug)]

@@ -6,12 +6,16 @@ use std::sync::Arc;
 use crate::core::client::delivery::{Delivery, News, Want};
 use crate::core::client::table::{Entry, Key, Over, Stage};
 use crate::core::client::{
-    ClientCore, ClientEvent, DEADLINE_LOOK_MS, FORGET_BATCH, FORGET_DELAY_MS, FORGET_IDS_MAX, Ticket, Unacked,
+    Cancel, ClientCore, ClientEvent, DEADLINE_LOOK_MS, FORGET_BATCH, FORGET_DELAY_MS, FORGET_IDS_MAX, Ticket,
+    Unacked,
 };
 use crate::model::{
     Body, Failure, Headers, JobId, Level, Meta, Now, Outcome, ReplyMode, Status, Submission, Verdict, limits,
 };
 use crate::wire::command::{FromBroker, GetMode, Terms, ToBroker};
+
+/// News that make a job worth keeping here until its end is known.
+const OF_THE_END: Want = Want(Want::PROGRESS.0 | Want::PARTIAL.0 | Want::RESULT.0);
 
 /// What is known of a job that ended here, without a broker's word.
 pub(super) fn local_verdict(outcome: Outcome, code: &str, message: &str) -> Arc<Verdict> {
@@ -56,6 +60,7 @@ impl ClientCore {
 
     /// The session is new to the broker: whatever it should know, it must be told.
     fn say_everything_anew(&mut self) {
+        self.settle_cancels();
         let mut queue: Vec<(u64, Key, JobId)> = Vec::new();
         let mut resent = 0;
         for (key, entry) in self.table.iter_mut() {
@@ -96,6 +101,27 @@ impl ClientCore {
                 command: command.clone(),
                 arguments: arguments.clone(),
             });
+        }
+    }
+
+    /// To a broker that does not know the session, jobs that are cancelled or have ended are not worth a word.
+    fn settle_cancels(&mut self) {
+        let cancelled: Vec<Key> = self
+            .table
+            .iter_mut()
+            .filter(|(_, entry)| entry.is_cancelled && !matches!(entry.stage, Stage::Over(_)))
+            .map(|(key, _)| key)
+            .collect();
+        for key in cancelled {
+            self.end(key, local_verdict(Outcome::Cancelled, "cancelled", "it was cancelled for ever"));
+        }
+        let ids: Vec<JobId> =
+            self.cancels.iter().filter(|(_, cancel)| cancel.ended.is_some()).map(|(id, _)| *id).collect();
+        for id in ids {
+            let Some(Cancel { tickets, ended: Some(outcome), .. }) = self.cancels.remove(&id) else {
+                continue;
+            };
+            self.answer_cancel(tickets, id, outcome);
         }
     }
 
@@ -195,19 +221,34 @@ impl ClientCore {
         let is_store_there = self.terms.as_ref().is_some_and(|terms| terms.durable);
         let Some(entry) = self.table.get_mut(key) else { return };
         entry.stage = Stage::Held;
-        let Some(submission) = &entry.submission else { return };
-        let is_unwanted = submission.reply == ReplyMode::None;
-        let is_durable = match submission.options.level.unwrap_or_default() {
-            Level::Durable => true,
-            Level::Volatile => false,
-            Level::Auto => is_store_there && !entry.is_volatile,
-        };
-        if is_unwanted && entry.waits.is_empty() && entry.want.0 & (Want::PROGRESS | Want::PARTIAL).0 == 0 {
-            self.remove(key);
-        } else if is_durable {
-            entry.submission = None;
-            let charge = entry.charge.take();
-            charge.into_iter().for_each(|charge| self.give_back(charge));
+        if let Some(submission) = &entry.submission {
+            let is_unwanted = submission.reply == ReplyMode::None;
+            let is_durable = match submission.options.level.unwrap_or_default() {
+                Level::Durable => true,
+                Level::Volatile => false,
+                Level::Auto => is_store_there && !entry.is_volatile,
+            };
+            if is_unwanted && entry.waits.is_empty() && entry.want.0 & OF_THE_END.0 == 0 {
+                return self.remove(key);
+            }
+            if is_durable {
+                entry.submission = None;
+                let charge = entry.charge.take();
+                charge.into_iter().for_each(|charge| self.give_back(charge));
+            }
+        }
+        self.ask_for_end(key);
+    }
+
+    /// Somebody wants to know how the job ends, or that there is nothing more to come, and the broker would not say
+    /// it unasked: its result is not pushed, or perhaps to a session of before the broker's restart.
+    pub(super) fn ask_for_end(&mut self, key: Key) {
+        let Some(entry) = self.table.get_mut(key) else { return };
+        let is_wanted = !entry.waits.is_empty() || entry.want.0 & OF_THE_END.0 != 0;
+        if is_wanted && !entry.is_expected && matches!(entry.stage, Stage::Held) {
+            entry.is_expected = true;
+            let id = entry.id;
+            self.commands.push_back(ToBroker::Get { id, mode: GetMode::Watch });
         }
     }
 
@@ -354,9 +395,16 @@ impl ClientCore {
     pub(super) fn end(&mut self, key: Key, verdict: Arc<Verdict>) {
         let Some(entry) = self.table.get_mut(key) else { return };
         let (id, tag) = (entry.id, entry.tag);
+        if let Some(cancel) = self.cancels.get_mut(&id) {
+            cancel.ended = Some(verdict.outcome);
+        }
         let waits = std::mem::take(&mut entry.waits);
         if entry.want.contains(Want::RESULT) {
             self.remove(key);
+            // Who waited before the submission wanted it by `next`.
+            for ticket in waits {
+                self.events.push_back(ClientEvent::Ended { ticket, id, result: Ok(verdict.clone()) });
+            }
             self.deliver(id, tag, News::Ended(verdict));
         } else if waits.is_empty() {
             self.keep(key, Over::Ended(verdict));
@@ -400,12 +448,42 @@ impl ClientCore {
 
     fn cancelled(&mut self, id: JobId, status: Status, message: String) {
         let Some(cancel) = self.cancels.remove(&id) else { return };
+        if status == Status::Ok {
+            self.never_again(id);
+        }
+        if let Some(outcome) = cancel.ended {
+            // What was told before counts, whoever decided it.
+            return self.answer_cancel(cancel.tickets, id, outcome);
+        }
         for ticket in cancel.tickets {
             let result = match status {
                 Status::Ok => Ok(News::Accepted),
                 status => Err(Failure::new(status, message.clone())),
             };
             self.answer(ticket, result);
+        }
+    }
+
+    /// The job is cancelled for ever, so no broker that comes later may hear of it as a job to run.
+    fn never_again(&mut self, id: JobId) {
+        let Some(key) = self.table.key(id) else { return };
+        let Some(entry) = self.table.get_mut(key).filter(|entry| !matches!(entry.stage, Stage::Over(_)))
+        else {
+            return;
+        };
+        entry.is_cancelled = true;
+        entry.submission = None;
+        if matches!(entry.stage, Stage::Queued { .. }) {
+            // Cancelled before this broker heard of it: what would have been submitted has ended.
+            entry.stage = Stage::Held;
+        }
+        let charge = entry.charge.take();
+        charge.into_iter().for_each(|charge| self.give_back(charge));
+        self.confirm(key, Ok(()));
+        self.ask_for_end(key);
+        if self.table.get(key).is_some_and(|entry| !entry.is_expected) {
+            // Nobody wants to hear of it, and the broker will not tell.
+            self.end(key, local_verdict(Outcome::Cancelled, "cancelled", "it was cancelled for ever"));
         }
     }
 

@@ -44,6 +44,8 @@ pub(super) struct Entry {
     pub(super) content: Option<Vec<u8>>,
     /// The broker held it once, so a refusal of its repetition is not the first word about it.
     pub(super) is_confirmed: bool,
+    /// A broker said that it is cancelled for ever: it is not said again, whatever becomes of that broker.
+    pub(super) is_cancelled: bool,
     /// The broker will tell its end in this session, by itself or because it was asked.
     pub(super) is_expected: bool,
     /// Bytes it takes of the window; `None` once it was given back.
@@ -70,6 +72,7 @@ impl Entry {
             submission: None,
             content: None,
             is_confirmed: true,
+            is_cancelled: false,
             is_expected: false,
             charge: None,
             is_volatile: false,

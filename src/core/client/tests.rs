@@ -485,3 +485,98 @@ fn an_abandoned_wait_is_not_told() {
     play.core.wait(play.now, 2, id(1));
     assert_eq!(verdict_of(&play.events()[0]), (2, Outcome::Done));
 }
+
+/// A job whose result is not pushed was waited for and its end never came: the client thought that a job it still had
+/// the payload of would be told of unasked. Found by simulation.
+#[test]
+fn the_end_of_a_job_whose_result_is_not_pushed_is_asked_for() {
+    let watch = ToBroker::Get { id: id(1), mode: GetMode::Watch };
+    for waits_before in [true, false] {
+        let mut play = Play::new(BIG);
+        play.up(true, false);
+        play.submit(1, |order| {
+            order.submission.reply = ReplyMode::Keep;
+            order.submission.options.level = Some(Level::Volatile);
+        });
+        play.commands();
+        if waits_before {
+            play.core.wait(play.now, 7, id(1));
+            assert!(!play.commands().contains(&watch), "the broker may not know the job yet");
+        }
+        play.ack_all();
+        if !waits_before {
+            play.core.wait(play.now, 7, id(1));
+        }
+        assert!(play.commands().contains(&watch), "waits before {waits_before}");
+        play.say(done(1));
+        assert_eq!(verdict_of(&play.events()[0]), (7, Outcome::Done));
+    }
+}
+
+/// An id was waited for before it was submitted here, as after a restart of the application: the submission was taken
+/// for a repetition, was never said, and "not found", meant for the question, refused it. Found by simulation.
+#[test]
+fn a_job_that_was_only_asked_about_is_submitted_all_the_same() {
+    let mut play = Play::new(BIG);
+    play.up(true, false);
+    play.core.wait(play.now, 1, id(1));
+    play.submit(1, |order| order.want = Want::RESULT);
+    assert!(
+        play.commands().iter().any(|command| matches!(command, ToBroker::Submit(job) if job.id == id(1)))
+    );
+    play.say(FromBroker::State {
+        id: id(1),
+        status: Status::NotFound,
+        state: Outcome::Waiting,
+        attempt: 0,
+        fraction: 0.0,
+    });
+    assert_eq!(play.events(), []);
+    play.say(done(1));
+    let events = play.events();
+    let [waited, ClientEvent::Deliver(delivery)] = &events[..] else {
+        panic!("it comes to who waited, and by next with its tag: {events:?}")
+    };
+    assert_eq!(verdict_of(waited), (1, Outcome::Done));
+    assert_eq!((delivery.id, delivery.tag), (id(1), 1));
+}
+
+/// A cancellation was answered "for ever", the broker restarted before it had pushed the end, and the client submitted
+/// the job to the next broker, where it ran. Found by simulation.
+#[test]
+fn a_cancelled_job_is_not_said_to_the_next_broker() {
+    let mut play = Play::new(BIG);
+    play.up(true, false);
+    play.submit(1, |order| order.wait = Some(1));
+    play.commands();
+    play.ack_all();
+    play.core.cancel(2, id(1), "no longer wanted");
+    play.commands();
+    play.say(FromBroker::CancelReply { id: id(1), status: Status::Ok, message: String::new() });
+    assert_eq!(play.events(), [ClientEvent::Answered { ticket: 2, result: Ok(News::Accepted) }]);
+    play.core.handle(play.now, PeerEvent::Down);
+    play.up(true, false);
+    assert!(!play.commands().iter().any(|command| matches!(command, ToBroker::Submit(_))));
+    assert_eq!(verdict_of(&play.events()[0]), (1, Outcome::Cancelled));
+}
+
+/// A cancellation was on its way when the job's end came and the broker restarted: the next broker, which knew nothing,
+/// said "cancelled for ever" of a job that was done. Found by simulation.
+#[test]
+fn a_cancellation_is_not_said_to_the_next_broker_once_the_job_has_ended() {
+    let mut play = Play::new(BIG);
+    play.up(true, false);
+    play.submit(1, |order| order.want = Want::RESULT);
+    play.commands();
+    play.core.cancel(2, id(1), "no longer wanted");
+    play.commands();
+    play.say(done(1));
+    play.events();
+    play.core.handle(play.now, PeerEvent::Down);
+    play.up(true, false);
+    assert!(!play.commands().iter().any(|command| matches!(command, ToBroker::Cancel { .. })));
+    let events = play.events();
+    assert!(
+        matches!(&events[..], [ClientEvent::Answered { ticket: 2, result: Err(why) }] if why.status == Status::State)
+    );
+}
