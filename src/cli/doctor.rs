@@ -62,13 +62,14 @@ impl Doctor {
         findings.extend(unknown_variables());
         findings.extend([self.address(), self.broker(), open_files(), library(), c_compiler()]);
         for finding in &findings {
-            let grade = match finding.grade {
-                Grade::Good => "ok",
-                Grade::Noted => "note",
-                Grade::Wrong => "WRONG",
+            let (grade, style) = match finding.grade {
+                Grade::Good => ("ok", show::WELL),
+                Grade::Noted => ("note", show::NOTED),
+                Grade::Wrong => ("WRONG", show::WRONG),
             };
             if !self.json {
-                show::line(format_args!("{grade:<6} {:<13} {}", finding.what, finding.text))?;
+                let (what, text) = (finding.what, &finding.text);
+                show::coloured_line(format_args!("{style}{grade:<6}{style:#} {what:<13} {text}"))?;
             }
         }
         if self.json {

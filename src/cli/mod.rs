@@ -121,7 +121,8 @@ pub(crate) fn main() -> ExitCode {
 /// Says why a command failed.
 fn report(failed: Failed) -> ExitCode {
     if !failed.message.is_empty() {
-        anstream::eprintln!("forebay: {failed}");
+        let style = show::WRONG;
+        anstream::eprintln!("{style}forebay:{style:#} {failed}");
     }
     failed.exit.into()
 }

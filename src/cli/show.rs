@@ -5,11 +5,19 @@ use std::io::{self, Write};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use clap::builder::styling::{AnsiColor, Style};
 use comfy_table::{CellAlignment, Table, presets};
 use forebay::api::{JobResult, Outcome};
 use serde_json::{Map, Value, json};
 
 use crate::cli::exit::{Exit, Failed};
+
+/// What is well, on a terminal.
+pub(crate) const WELL: Style = AnsiColor::Green.on_default();
+/// What wants attention.
+pub(crate) const NOTED: Style = AnsiColor::Yellow.on_default();
+/// What is wrong.
+pub(crate) const WRONG: Style = AnsiColor::Red.on_default().bold();
 
 /// How results are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,6 +117,11 @@ fn insert_bytes(object: &mut Map<String, Value>, name: &str, bytes: &[u8]) {
 /// Writes one line to standard output, at once.
 pub(crate) fn line(text: impl std::fmt::Display) -> Result<(), Failed> {
     line_to(&mut io::stdout().lock(), text)
+}
+
+/// Writes one line with colours, which are left out where standard output is no terminal.
+pub(crate) fn coloured_line(text: impl std::fmt::Display) -> Result<(), Failed> {
+    line_to(&mut anstream::stdout().lock(), text)
 }
 
 /// Writes one line, at once.

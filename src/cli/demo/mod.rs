@@ -18,7 +18,7 @@ use clap::Args;
 use forebay::api::{
     Broker, BrokerSettings, Client, ClientSettings, JobResult, Kind, Outcome, Status, Submit, Want,
 };
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
 use crate::cli::child::{self, Child};
 use crate::cli::compiler;
@@ -75,7 +75,9 @@ impl Demo {
 
         step(&format!("Sending {} files below {}", files.len(), folder.display()));
         let mut tally = Tally::new(files.len());
-        let work = send_all(&client, &files, &stopped, &mut tally);
+        let bar = ProgressBar::new(files.len() as u64).with_style(style());
+        let work = send_all(&client, &files, &stopped, &bar, &mut tally);
+        bar.finish_and_clear();
 
         drop(client);
         for worker in &mut workers {
@@ -187,9 +189,9 @@ fn send_all(
     client: &Client,
     files: &[PathBuf],
     stopped: &AtomicBool,
+    bar: &ProgressBar,
     tally: &mut Tally,
 ) -> Result<(), Failed> {
-    let bar = ProgressBar::new(files.len() as u64).with_style(style());
     let begin = Instant::now();
     let mut under_way = BTreeMap::<u64, Sent>::new();
     let mut ahead_len = 0;
@@ -197,7 +199,6 @@ fn send_all(
     let mut last_news = Instant::now();
     while to_send.peek().is_some() || !under_way.is_empty() {
         if stopped.load(Ordering::Relaxed) {
-            bar.finish_and_clear();
             return Err(Failed::new(Exit::Interrupted, "interrupted"));
         }
         let room = ahead_len < AHEAD_LEN_MAX && under_way.len() < AHEAD_FILES_MAX;
@@ -236,7 +237,6 @@ fn send_all(
         }
     }
     tally.took = begin.elapsed();
-    bar.finish_and_clear();
     Ok(())
 }
 
@@ -253,6 +253,10 @@ fn send(client: &Client, path: &Path, tag: u64) -> Result<Sent, Failed> {
 }
 
 fn style() -> ProgressStyle {
-    let template = "{bar:40} {pos}/{len} files  {per_sec}  {eta}";
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+    let template = "{bar:40} {pos}/{len} files  {rate}  {eta}";
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    style.with_key("rate", |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+        // The bar has no way to say that it could not be drawn.
+        let _ = write!(out, "{:.0}/s", state.per_sec());
+    })
 }
