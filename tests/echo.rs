@@ -173,9 +173,10 @@ fn failures_are_told_whole() {
     let broker = broker("inproc://failures");
     let (client, worker) = (client(&broker), worker(&broker, "fails"));
     std::thread::scope(|scope| {
-        serve(scope, &worker, 1, |job| match job.payload() {
-            b"fail" => job.fail(Retry::Never, "bad_input", "it is bad", "line 1\nline 2").unwrap(),
-            _ => {}
+        serve(scope, &worker, 1, |job| {
+            if job.payload() == b"fail" {
+                job.fail(Retry::Never, "bad_input", "it is bad", "line 1\nline 2").unwrap();
+            }
         });
         let result = client.call(Submit::new("fails", "fail"), SOON).unwrap();
         assert_eq!((result.outcome(), result.code()), (Outcome::Failed, "bad_input"));
@@ -369,6 +370,46 @@ fn the_next_endpoint_of_a_list_is_tried() {
     let client = Client::open(Some(&list), ClientSettings::default()).unwrap();
     client.ready(SOON).unwrap();
     drop(broker);
+}
+
+/// A broker that drains, stops and comes back as another finds its workers waiting: they do not take it for their own
+/// end.
+fn workers_outlive_a_broker_that_stops(listen: &str) {
+    let first = broker(listen);
+    let (client, worker) = (client(&first), worker(&first, "echo"));
+    std::thread::scope(|scope| {
+        serve(scope, &worker, 1, echo);
+        assert_eq!(client.call(Submit::new("echo", "one"), SOON).unwrap().text(), "one");
+        first.drain(SOON).unwrap();
+        drop(first);
+        let second = broker(listen);
+        assert_eq!(client.call(Submit::new("echo", "two"), SOON).unwrap().text(), "two");
+        worker.stop();
+        drop(second);
+    });
+}
+
+#[test]
+fn workers_outlive_a_broker_that_stops_over_ipc() {
+    let folder = support::Folder::new();
+    workers_outlive_a_broker_that_stops(&folder.ipc("broker"));
+}
+
+#[test]
+fn workers_outlive_a_broker_that_stops_within_a_process() {
+    workers_outlive_a_broker_that_stops("inproc://outlive");
+}
+
+#[test]
+fn a_worker_that_is_drained_by_name_ends() {
+    let broker = broker("inproc://by-name");
+    let client = client(&broker);
+    let settings = WorkerSettings { name: "tired".into(), ..WorkerSettings::default() };
+    let worker = Worker::open(broker.endpoint(0), settings).unwrap();
+    worker.register("echo", RegisterSettings::default()).unwrap();
+    client.wait_workers("echo", 1, SOON).unwrap();
+    client.admin("worker.drain", &[("name".into(), "tired".into())], SOON).unwrap();
+    assert_eq!(worker.receive(SOON).unwrap_err().status, Status::Drained);
 }
 
 #[test]

@@ -20,8 +20,10 @@ use crate::wire::command::{PeerKind, Secret};
 const PACKETS_MAX: usize = 1_000;
 /// An endpoint that does not answer for so long is left for the next of the list.
 const ROTATE_US: u64 = 2_000_000;
-/// A connection over which nobody answers for so long is made anew.
+/// A connection over which nobody answers for so long is made anew; within a process, where nothing tells that the
+/// broker went, sooner.
 const UNANSWERED_US: u64 = 6_000_000;
+const UNANSWERED_INPROC_US: u64 = 500_000;
 /// Without a broker for so long a warning is due, and then again and again.
 const WARN_FIRST_US: u64 = 5_000_000;
 const WARN_AGAIN_US: u64 = 60_000_000;
@@ -200,11 +202,18 @@ impl Line {
                 self.refusal = Some(Failure::new(Status::Denied, failure.text.clone()));
             }
             self.peer.goodbye(now, "");
-        } else if self.dealer.is_connected() && now.us >= self.tried_since_us + UNANSWERED_US {
+        } else if self.dealer.is_connected() && now.us >= self.tried_since_us + self.unanswered_us() {
             self.tried_since_us = now.us;
             self.dealer.reconnect()?;
         }
         Ok(())
+    }
+
+    fn unanswered_us(&self) -> u64 {
+        match self.dealer.endpoint() {
+            Endpoint::Inproc { .. } => UNANSWERED_INPROC_US,
+            _ => UNANSWERED_US,
+        }
     }
 
     fn rotate(&mut self, now: Now) -> Result<(), Failure> {
@@ -250,7 +259,7 @@ impl Line {
             if self.endpoints.len() > 1 {
                 next_us = next_us.min(self.tried_since_us + ROTATE_US);
             } else if self.dealer.is_connected() {
-                next_us = next_us.min(self.tried_since_us + UNANSWERED_US);
+                next_us = next_us.min(self.tried_since_us + self.unanswered_us());
             }
         }
         if self.unsent.is_some() {

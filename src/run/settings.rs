@@ -69,7 +69,8 @@ pub struct WorkerSettings {
     pub name: String,
     /// Jobs it executes at once. `None`: as many as threads were in `receive` or held an unanswered job at once.
     pub slots: Option<u32>,
-    /// Jobs it is handed beyond its slots, to wait here. `None`: none.
+    /// Jobs it is handed beyond its slots, to wait here. `None`: none, unless its jobs are so short that the way of
+    /// the next one would take longer; those go back at once when a longer one holds them up.
     pub prefetch: Option<u32>,
     /// How long closing waits for the broker to take the answers.
     pub linger_ms: u64,

@@ -261,8 +261,8 @@ pub enum FromBroker {
     Drop(JobId),
     /// 85
     RegisterRefused { queue: String, failure: Failure },
-    /// 86
-    Drain,
+    /// 86: the broker itself `stops`, and another may follow; else this worker should
+    Drain { stops: bool },
     /// 87
     Stale(Lease),
     /// 127

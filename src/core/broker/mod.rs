@@ -202,7 +202,7 @@ impl<J: Jobs> Broker<J> {
             .collect();
         for session in workers {
             self.withdraw(now, session);
-            self.send(session, FromBroker::Drain);
+            self.send(session, FromBroker::Drain { stops: true });
         }
         self.pump(now);
     }

@@ -124,7 +124,7 @@ impl<J: Jobs> Broker<J> {
         let is_late_worker = self.draining && session.kind() == PeerKind::Worker;
         self.sessions.insert(id, session);
         if is_late_worker {
-            self.send(id, FromBroker::Drain);
+            self.send(id, FromBroker::Drain { stops: true });
         }
     }
 

@@ -124,7 +124,7 @@ impl<J: Jobs> Broker<J> {
     pub(super) fn drain_worker(&mut self, now: Now, session: SessionId) {
         self.change_worker(session, |worker| worker.draining = true);
         self.withdraw(now, session);
-        self.send(session, FromBroker::Drain);
+        self.send(session, FromBroker::Drain { stops: false });
     }
 
     fn start(&mut self, now: Now, session: SessionId, lease: Lease) {

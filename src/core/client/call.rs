@@ -233,9 +233,7 @@ impl ClientCore {
     /// The application has what was delivered or waited for, and needs it no more: the broker may forget it.
     pub fn ack(&mut self, now: Now, id: JobId) {
         if let Some(key) = self.table.key(id) {
-            if matches!(self.table.get(key).map(|entry| &entry.stage), Some(Stage::Over(_))) {
-                self.drop_kept(key);
-            }
+            self.drop_kept(key);
         }
         if self.forgets.is_empty() {
             self.forget_due_us = now.after_ms(FORGET_DELAY_MS);

@@ -306,12 +306,9 @@ impl ClientCore {
             FromBroker::CancelReply { id, status, message } => self.cancelled(id, status, message),
             FromBroker::SubmitCredit(jobs) => self.submit_credit = self.submit_credit.max(jobs),
             FromBroker::Reply { tag, status, body, message } => {
+                let failure = || Failure::new(status, message);
+                let result = if status == Status::Ok { Ok(News::Text(body)) } else { Err(failure()) };
                 if self.admins.remove(&tag).is_some() {
-                    let result = if status == Status::Ok {
-                        Ok(News::Text(body))
-                    } else {
-                        Err(Failure::new(status, message))
-                    };
                     self.answer(tag, result);
                 }
             }

@@ -2,6 +2,7 @@
 
 use crate::core::worker::Hints;
 use crate::core::worker::held::{Held, JobKey, State};
+use crate::core::worker::pace::PATIENCE_US;
 use crate::core::worker::{Answer, Unacked, WorkerCore, WorkerEvent};
 use crate::model::{Body, Lease, Now, Stop};
 use crate::wire::command::ToBroker;
@@ -29,9 +30,13 @@ impl WorkerCore {
 
     /// Takes no new jobs any more.
     pub fn drain(&mut self) {
-        if std::mem::replace(&mut self.is_draining, true) {
-            return;
+        if !std::mem::replace(&mut self.is_draining, true) {
+            self.begin_no_more();
         }
+    }
+
+    /// Gives back what has not begun, and tells the rest that nothing comes after it.
+    pub(super) fn begin_no_more(&mut self) {
         self.withdraw(|_| true);
         for held in self.table.iter().filter(|held| held.is_running()) {
             self.events.push_back(WorkerEvent::Hint { key: held.key, hint: Hints::DRAINING });
@@ -75,7 +80,7 @@ impl WorkerCore {
                 self.table.set_state(key, State::Running);
                 self.next_look_us = self.next_look_us.min(due_us);
                 self.say(ToBroker::Start(lease));
-                if self.is_draining {
+                if self.is_draining || self.is_paused {
                     self.events.push_back(WorkerEvent::Hint { key, hint: Hints::DRAINING });
                 }
             }
@@ -86,8 +91,8 @@ impl WorkerCore {
         }
     }
 
-    /// The job was answered, with `len` bytes.
-    pub fn answer(&mut self, now: Now, key: JobKey, answer: Answer, len: u64) {
+    /// The job was answered, with `len` bytes, after `run_us`.
+    pub fn answer(&mut self, now: Now, key: JobKey, answer: Answer, len: u64, run_us: u64) {
         self.started(now, key);
         let Some(held) = self.table.get(key) else { return };
         match held.state {
@@ -106,6 +111,7 @@ impl WorkerCore {
             Answer::Released { .. } => self.counters.released += 1,
         }
         self.answer_bytes += len;
+        self.pace.note(run_us);
         if let Some(lease) = held.lease {
             self.commands.push_back((command_of(lease, answer.clone()), Some(Unacked::Answer(key))));
         }
@@ -149,13 +155,30 @@ impl WorkerCore {
         }
     }
 
+    /// Jobs it may hold beyond its slots.
+    fn prefetch(&self) -> u32 {
+        self.config.prefetch.unwrap_or_else(|| self.pace.prefetch(self.slots))
+    }
+
+    /// How long a job may wait here to be received: beyond the slots only as long as it pays.
+    pub(super) fn patience_us(&self) -> u64 {
+        let is_paced = self.config.prefetch.is_none() && self.pace.prefetch(self.slots) > 0;
+        if is_paced { self.unreceived_us.min(PATIENCE_US) } else { self.unreceived_us }
+    }
+
     /// Jobs that may be handed to this worker now.
     pub(super) fn free_slots(&self) -> u32 {
         let is_full = self.answer_bytes >= self.config.unacked_bytes;
-        if self.slots == 0 || self.is_draining || self.is_unattended || is_full || self.refusal.is_some() {
+        if self.slots == 0
+            || self.is_draining
+            || self.is_paused
+            || self.is_unattended
+            || is_full
+            || self.refusal.is_some()
+        {
             return 0;
         }
-        self.slots.saturating_add(self.config.prefetch).saturating_sub(self.table.occupied())
+        self.slots.saturating_add(self.prefetch()).saturating_sub(self.table.occupied())
     }
 }
 

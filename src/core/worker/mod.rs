@@ -9,6 +9,7 @@
 
 mod call;
 mod held;
+mod pace;
 mod session;
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,7 @@ use crate::core::session::PeerEvent;
 use crate::model::{Body, Failure, Headers, JobId, Lease, Meta, Now, Stop};
 use crate::wire::command::{Fault, Grant, Terms, ToBroker};
 use held::Table;
+use pace::Pace;
 use session::Mark;
 
 /// A job nobody received for so long is given back, and no more is asked for until somebody receives.
@@ -40,8 +42,8 @@ impl Hints {
 /// How a worker behaves.
 #[derive(Clone, Copy, Debug)]
 pub struct WorkerConfig {
-    /// Jobs it is handed beyond its slots.
-    pub prefetch: u32,
+    /// Jobs it is handed beyond its slots; `None`: as many as pay, see [`Pace`].
+    pub prefetch: Option<u32>,
     /// Bytes of answers not acknowledged, beyond which it asks for nothing more.
     pub unacked_bytes: u64,
     /// It gives up after so long without a broker; 0: never.
@@ -77,7 +79,7 @@ pub enum WorkerEvent {
     PartialTaken { key: JobKey, len: u64 },
     /// The broker does not let this worker take a queue's jobs.
     RegisterRefused { queue: String, failure: Failure },
-    /// The broker will hand out nothing more.
+    /// The broker wants this worker to stop.
     Draining,
     /// No broker answered for the time allowed.
     BrokerGone,
@@ -138,6 +140,8 @@ pub struct WorkerCore {
     /// How long a job may wait to be received.
     unreceived_us: u64,
     is_draining: bool,
+    /// The broker is about to stop: it is asked for nothing more, the next one is.
+    is_paused: bool,
     /// GRANTs received in this session, and how many were asked for.
     grants: u64,
     demand: u64,
@@ -148,6 +152,7 @@ pub struct WorkerCore {
     polled: Option<Unacked>,
     answer_bytes: u64,
     next_look_us: u64,
+    pace: Pace,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -175,6 +180,7 @@ impl WorkerCore {
             is_unattended: false,
             unreceived_us: UNRECEIVED_MS * 1_000,
             is_draining: false,
+            is_paused: false,
             grants: 0,
             demand: 0,
             presented: BTreeMap::new(),
@@ -182,6 +188,7 @@ impl WorkerCore {
             polled: None,
             answer_bytes: 0,
             next_look_us: u64::MAX,
+            pace: Pace::default(),
         }
     }
 
@@ -245,11 +252,9 @@ impl WorkerCore {
         if now.us >= self.next_look_us {
             self.look_at_limits(now);
         }
-        if let Some(due_us) = self.gone_us() {
-            if now.us >= due_us {
-                self.is_gone_told = true;
-                self.events.push_back(WorkerEvent::BrokerGone);
-            }
+        if self.gone_us().is_some_and(|due_us| now.us >= due_us) {
+            self.is_gone_told = true;
+            self.events.push_back(WorkerEvent::BrokerGone);
         }
     }
 

@@ -16,6 +16,7 @@ impl WorkerCore {
             return;
         }
         self.counters.fresh_sessions += 1;
+        self.is_paused = false;
         self.grants = 0;
         self.demand = 0;
         self.polled = None;
@@ -134,7 +135,11 @@ impl WorkerCore {
                 self.queues.remove(&queue);
                 self.events.push_back(WorkerEvent::RegisterRefused { queue, failure });
             }
-            FromBroker::Drain => {
+            FromBroker::Drain { stops: true } => {
+                self.is_paused = true;
+                self.begin_no_more();
+            }
+            FromBroker::Drain { stops: false } => {
                 self.drain();
                 self.events.push_back(WorkerEvent::Draining);
             }
@@ -147,7 +152,7 @@ impl WorkerCore {
     fn granted(&mut self, now: Now, grant: Box<Grant>) {
         self.grants += 1;
         self.counters.granted += 1;
-        if self.is_draining || !self.queues.contains_key(grant.queue.as_str()) {
+        if self.is_draining || self.is_paused || !self.queues.contains_key(grant.queue.as_str()) {
             // It was on its way when we said that we want no more.
             self.counters.unstarted += 1;
             return self.say(ToBroker::Unstarted(grant.lease));
@@ -169,7 +174,7 @@ impl WorkerCore {
             run_ms: grant.run_ms,
             sequence: 0,
         });
-        self.next_look_us = self.next_look_us.min(now.us.saturating_add(self.unreceived_us));
+        self.next_look_us = self.next_look_us.min(now.us.saturating_add(self.patience_us()));
         self.events.push_back(WorkerEvent::Granted { key, grant });
     }
 
@@ -223,14 +228,16 @@ impl WorkerCore {
     /// Tells jobs of limits that have passed, and gives back those nobody receives.
     pub(super) fn look_at_limits(&mut self, now: Now) {
         let mut next_us = u64::MAX;
-        let unreceived_us = self.unreceived_us;
+        let unreceived_us = self.patience_us();
+        let is_paced = unreceived_us < self.unreceived_us;
+        let mut has_waited = false;
         for held in self.table.iter_mut() {
             let key = held.key;
             match held.take_due(now.us, unreceived_us) {
                 Some(Due::Hint(hint)) => self.events.push_back(WorkerEvent::Hint { key, hint }),
                 Some(Due::Stop(why)) => self.events.push_back(WorkerEvent::Stop { key, why }),
                 Some(Due::Unreceived) => {
-                    self.is_unattended = true;
+                    has_waited = true;
                     self.events.push_back(WorkerEvent::Withdraw(key));
                 }
                 None => {}
@@ -238,6 +245,12 @@ impl WorkerCore {
             next_us = next_us.min(held.due_us(unreceived_us));
         }
         self.next_look_us = next_us;
+        if has_waited && is_paced {
+            // A job ahead of them takes longer than those before it did: what waits behind it goes elsewhere.
+            self.pace.begin_anew();
+        } else if has_waited {
+            self.is_unattended = true;
+        }
     }
 }
 

@@ -16,7 +16,7 @@ impl Play {
     }
 
     fn with(change: impl FnOnce(&mut WorkerConfig)) -> Self {
-        let mut config = WorkerConfig { prefetch: 0, unacked_bytes: 1 << 20, broker_gone_ms: 0 };
+        let mut config = WorkerConfig { prefetch: Some(0), unacked_bytes: 1 << 20, broker_gone_ms: 0 };
         change(&mut config);
         let now = Now { us: 1_000_000, wall_ms: 1 };
         Play { core: WorkerCore::new(now, config), now, number: 0 }
@@ -94,7 +94,7 @@ impl Play {
     }
 
     fn finish(&mut self, key: JobKey) {
-        self.core.answer(self.now, key, result(), 6);
+        self.core.answer(self.now, key, result(), 6, 5_000);
     }
 
     fn commands(&mut self) -> Vec<ToBroker> {
@@ -344,7 +344,7 @@ fn draining_gives_back_what_has_not_begun_and_asks_for_nothing() {
     let running = play.start(1);
     let waiting = play.grant(2);
     play.commands();
-    play.say(FromBroker::Drain);
+    play.say(FromBroker::Drain { stops: false });
     assert_eq!(
         play.events(),
         [
@@ -440,4 +440,53 @@ fn unregistering_gives_back_what_has_not_begun() {
     let failure = Failure::new(Status::Denied, "not yours");
     play.say(FromBroker::RegisterRefused { queue: "r".into(), failure: failure.clone() });
     assert_eq!(play.events(), [WorkerEvent::RegisterRefused { queue: "r".into(), failure }]);
+}
+
+#[test]
+fn a_broker_that_stops_is_asked_for_nothing_and_the_next_one_is() {
+    let mut play = Play::ready(3);
+    let running = play.start(1);
+    let waiting = play.grant(2);
+    play.commands();
+    play.say(FromBroker::Drain { stops: true });
+    let hint = WorkerEvent::Hint { key: running, hint: Hints::DRAINING };
+    assert_eq!(play.events(), [WorkerEvent::Withdraw(waiting), hint]);
+    play.core.withdrawn(waiting);
+    assert_eq!(play.commands(), [ToBroker::Unstarted(lease(2)), demand(2)]);
+    play.finish(running);
+    play.commands();
+    play.ack_all();
+    play.up(true, 2);
+    let register = ToBroker::Register { queue: "q".into(), slots: 0, weight: 1 };
+    assert_eq!(play.commands(), [register, demand(3)]);
+}
+
+#[test]
+fn short_jobs_are_fetched_ahead_and_go_back_when_one_is_long() {
+    let mut play = Play::with(|config| config.prefetch = None);
+    play.up(true, 1);
+    play.core.register("q", 0, 1);
+    play.core.receiving(1);
+    for n in 1..=16 {
+        let key = play.start(n);
+        assert!(play.commands().contains(&demand(n.into())) || n > 1);
+        play.core.answer(play.now, key, result(), 6, 500);
+    }
+    // One slot, and 2 ms of work ahead.
+    assert_eq!(play.commands().last(), Some(&demand(16 + 1 + 4)));
+    play.ack_all();
+    play.events();
+    play.start(17);
+    let ahead = play.grant(18);
+    play.commands();
+    play.pass_ms(9);
+    assert_eq!(play.events(), []);
+    play.pass_ms(1);
+    assert_eq!(play.events(), [WorkerEvent::Withdraw(ahead)]);
+    play.core.withdrawn(ahead);
+    assert_eq!(
+        play.commands(),
+        [ToBroker::Unstarted(lease(18)), demand(18)],
+        "nothing more behind the long one"
+    );
 }

@@ -79,7 +79,7 @@ fn a_session_outlives_its_connection() {
     hub.gone(at(1_000), CONN);
     assert_eq!(inputs(&mut hub), [Input::Dropped { session: ONE }]);
     // What is said meanwhile waits, on both sides.
-    hub.handle(at(1_000), Output::Send { session: ONE, command: FromBroker::Drain });
+    hub.handle(at(1_000), Output::Send { session: ONE, command: FromBroker::Drain { stops: true } });
     assert_eq!(hub.poll_packet(at(1_000)), None);
     peer.send(ToBroker::Start(Lease { slot: 1, token: 1 }));
     reconnect(&mut hub, at(2_000), OTHER, &mut peer);
@@ -88,7 +88,11 @@ fn a_session_outlives_its_connection() {
     assert!(
         matches!(
             &events[..],
-            [PeerEvent::Down, PeerEvent::Up { fresh: false, .. }, PeerEvent::Command(FromBroker::Drain)]
+            [
+                PeerEvent::Down,
+                PeerEvent::Up { fresh: false, .. },
+                PeerEvent::Command(FromBroker::Drain { .. })
+            ]
         ),
         "{events:?}"
     );
@@ -220,7 +224,7 @@ fn a_session_the_core_closes_is_not_welcomed_first() {
     );
     assert_eq!(names(&mut hub), ["opened"], "the core knows that it closed");
     // Whatever it says of that session later is passed over.
-    hub.handle(at(0), Output::Send { session: ONE, command: FromBroker::Drain });
+    hub.handle(at(0), Output::Send { session: ONE, command: FromBroker::Drain { stops: true } });
     hub.handle(at(0), Output::Done { session: ONE, number: 1 });
     assert_eq!(hub.poll_packet(at(0)), None);
 }
@@ -232,7 +236,7 @@ fn a_lost_welcome_is_said_again_as_it_was() {
     let (mut hub, mut peer) = (hub(), peer(PeerKind::Worker));
     peer.connected(at(0));
     to_hub(&mut hub, at(0), CONN, &mut peer);
-    hub.handle(at(0), Output::Send { session: ONE, command: FromBroker::Drain });
+    hub.handle(at(0), Output::Send { session: ONE, command: FromBroker::Drain { stops: true } });
     packets(&mut hub, at(0));
     let retry = at(limits::HELLO_RETRY_MS * 1_000);
     assert_eq!(peer.next_timeout(), Some(retry.us));
@@ -241,7 +245,7 @@ fn a_lost_welcome_is_said_again_as_it_was() {
     let events = to_peer(&mut hub, retry, &mut peer);
     assert!(matches!(
         &events[..],
-        [PeerEvent::Up { fresh: true, .. }, PeerEvent::Command(FromBroker::Drain)]
+        [PeerEvent::Up { fresh: true, .. }, PeerEvent::Command(FromBroker::Drain { .. })]
     ));
 }
 

@@ -131,7 +131,7 @@ impl ClientHandle {
         let mut until = until(timeout);
         let options = &mut job.submission.options;
         if let (Some(timeout), None) = (timeout, options.deadline_ms) {
-            options.deadline_ms = Some((timeout.as_millis() as u64).max(1).min(limits::INTERVAL_MS_MAX));
+            options.deadline_ms = Some((timeout.as_millis() as u64).clamp(1, limits::INTERVAL_MS_MAX));
         }
         options.level.get_or_insert(Level::Volatile);
         job.want.0 &= !(Want::RESULT | Want::REFUSED).0;

@@ -259,8 +259,11 @@ impl HeldJob {
     }
 
     fn meta(&self) -> Meta {
-        let run_us = self.received_at().elapsed().as_micros();
-        Meta(vec![("run_us".to_owned(), run_us.to_string())])
+        Meta(vec![("run_us".to_owned(), self.run_us().to_string())])
+    }
+
+    fn run_us(&self) -> u64 {
+        self.received_at().elapsed().as_micros() as u64
     }
 
     fn answer(&self, len: u64, make: impl FnOnce(&HeldJob) -> Answer) -> Result<(), Failure> {
@@ -282,15 +285,16 @@ impl HeldJob {
             worker.waiting.answered(*thread);
         }
         // Its slot is free again even if the answer counts for nothing.
-        worker.mailbox.push(Request::Answered { key: self.key, answer, len });
+        let is_asked = self.is_progress_asked.load(Ordering::Acquire);
+        let progress = if is_asked { lock(&self.progress).take() } else { None };
+        let run_us = self.run_us();
+        worker.mailbox.push(Request::Answered { key: self.key, answer, len, run_us, progress });
         self.check_lease()
     }
 
     fn check_open(&self) -> Result<(), Failure> {
-        if let Some(worker) = &self.worker {
-            if worker.gate.is_forked() {
-                return worker.gate.check();
-            }
+        if let Some(worker) = self.worker.as_ref().filter(|worker| worker.gate.is_forked()) {
+            return worker.gate.check();
         }
         if self.is_answered() { Err(already_answered()) } else { Ok(()) }
     }

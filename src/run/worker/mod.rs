@@ -54,10 +54,13 @@ enum Request {
     },
     /// A thread took the job from those that wait.
     Started(JobKey),
+    /// The job was answered; `progress`: its last word before.
     Answered {
         key: JobKey,
         answer: Answer,
         len: u64,
+        run_us: u64,
+        progress: Option<(f64, String)>,
     },
     /// The job has something new to say of its progress.
     Progress(JobKey),

@@ -3,7 +3,7 @@
 //! Invariant: it never waits for anything but the line, the mailbox and time; whatever ends it, every later call says
 //! why, and every job in a thread's hands is told that its lease is lost.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -24,7 +24,7 @@ pub(super) struct Server {
     shared: Arc<Shared>,
     line: Line,
     core: WorkerCore,
-    jobs: HashMap<JobKey, Arc<HeldJob>>,
+    jobs: Jobs,
     letters: VecDeque<Request>,
     /// Jobs just granted, and those of them promised to a waiting thread.
     granted: Vec<Arc<HeldJob>>,
@@ -40,7 +40,7 @@ pub(super) struct Server {
 impl Server {
     pub(super) fn new(now: Now, shared: Arc<Shared>, line: Line) -> Self {
         let config = WorkerConfig {
-            prefetch: shared.settings.prefetch.unwrap_or(0),
+            prefetch: shared.settings.prefetch,
             unacked_bytes: shared.settings.unacked_bytes,
             broker_gone_ms: shared.settings.broker_gone_ms,
         };
@@ -48,7 +48,7 @@ impl Server {
             shared,
             line,
             core: WorkerCore::new(now, config),
-            jobs: HashMap::new(),
+            jobs: Jobs::default(),
             letters: VecDeque::new(),
             granted: Vec::new(),
             begun: Vec::new(),
@@ -74,7 +74,7 @@ impl Server {
             }
         };
         self.shared.gate.end(why, State::Closed);
-        for job in self.jobs.values() {
+        for job in self.jobs.0.iter().flatten() {
             job.tell_stop(Stop::LEASE_LOST);
         }
         // Requests that came too late are answered too.
@@ -186,10 +186,13 @@ impl Server {
             Request::Unregister { queue } => self.core.unregister(&queue),
             Request::Receiving { slots } => self.core.receiving(slots),
             Request::Started(key) => self.core.started(now, key),
-            Request::Answered { key, answer, len } => {
-                // The last word on progress comes before the answer.
-                self.say_progress(key);
-                if let Some(job) = self.jobs.get(&key) {
+            Request::Answered { key, answer, len, run_us, progress } => {
+                if let Some((fraction, note)) = progress {
+                    self.core.progress(key, fraction, note);
+                }
+                if log::log_enabled!(target: "worker", log::Level::Debug)
+                    && let Some(job) = self.jobs.get(key)
+                {
                     let word = match answer {
                         Answer::Done { .. } => "completed",
                         Answer::Failed(_) => "failed",
@@ -197,7 +200,7 @@ impl Server {
                     };
                     log::debug!(target: "worker", job:% = job.grant().id; "{word}");
                 }
-                self.core.answer(now, key, answer, len);
+                self.core.answer(now, key, answer, len, run_us);
             }
             Request::Progress(key) => {
                 self.say_progress(key);
@@ -220,7 +223,7 @@ impl Server {
     }
 
     fn say_progress(&mut self, key: JobKey) -> bool {
-        match self.jobs.get(&key).and_then(|job| job.take_progress()) {
+        match self.jobs.get(key).and_then(|job| job.take_progress()) {
             Some((fraction, note)) => {
                 self.core.progress(key, fraction, note);
                 true
@@ -263,7 +266,7 @@ impl Server {
         match event {
             WorkerEvent::Granted { key, grant } => {
                 let job = Arc::new(HeldJob::new(key, *grant, Some(self.shared.clone())));
-                self.jobs.insert(key, job.clone());
+                self.jobs.insert(job.clone());
                 self.granted.push(job);
             }
             WorkerEvent::Withdraw(key) => {
@@ -284,22 +287,22 @@ impl Server {
                 }
             }
             WorkerEvent::Stop { key, why } => {
-                if let Some(job) = self.jobs.get(&key) {
+                if let Some(job) = self.jobs.get(key) {
                     log::info!(target: "worker", job:% = job.grant().id, bits = why.0; "told to stop");
                     job.tell_stop(why);
                 }
             }
             WorkerEvent::Hint { key, hint } => {
-                if let Some(job) = self.jobs.get(&key) {
+                if let Some(job) = self.jobs.get(key) {
                     job.tell_hint(hint);
                 }
             }
             WorkerEvent::Freed { key, answer_len } => {
-                self.jobs.remove(&key);
+                self.jobs.remove(key);
                 self.shared.unacked_bytes.fetch_sub(answer_len, Ordering::AcqRel);
             }
             WorkerEvent::PartialTaken { key, len } => {
-                if let Some(job) = self.jobs.get(&key) {
+                if let Some(job) = self.jobs.get(key) {
                     job.partial_taken(len);
                 }
             }
@@ -380,5 +383,29 @@ impl Server {
             "bad_packets": link.bad_packets,
         })
         .to_string()
+    }
+}
+
+/// The jobs the core knows, by their places.
+#[derive(Default)]
+struct Jobs(Vec<Option<Arc<HeldJob>>>);
+
+impl Jobs {
+    fn insert(&mut self, job: Arc<HeldJob>) {
+        let place = job.key().slot as usize;
+        if self.0.len() <= place {
+            self.0.resize(place + 1, None);
+        }
+        self.0[place] = Some(job);
+    }
+
+    fn get(&self, key: JobKey) -> Option<&Arc<HeldJob>> {
+        self.0.get(key.slot as usize)?.as_ref().filter(|job| job.key() == key)
+    }
+
+    fn remove(&mut self, key: JobKey) {
+        if self.get(key).is_some() {
+            self.0[key.slot as usize] = None;
+        }
     }
 }

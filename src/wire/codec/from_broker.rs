@@ -124,7 +124,7 @@ impl Command for FromBroker {
                 queue: r.text(limits::QUEUE_NAME_LEN_MAX + 1)?,
                 failure: read_failure(r)?,
             },
-            86 => FromBroker::Drain,
+            86 => FromBroker::Drain { stops: r.boolean()? },
             87 => FromBroker::Stale(r.lease()?),
             127 => FromBroker::Unsupported { number: r.uint()?, code: r.uint()? },
             _ => FromBroker::Unknown(code),
@@ -185,7 +185,10 @@ fn write_to_worker(command: &FromBroker, w: &mut Writer<'_>) {
             w.int(failure.status as i64);
             w.text(&failure.message, limits::TEXT_LEN_MAX);
         }
-        FromBroker::Drain => w.begin(86, 0),
+        FromBroker::Drain { stops } => {
+            w.begin(86, 1);
+            w.boolean(*stops);
+        }
         FromBroker::Stale(lease) => {
             w.begin(87, 2);
             w.lease(*lease);
