@@ -129,3 +129,39 @@ fn a_file_of_options_is_read() {
     let said = run(command(binary!()).args(["broker", "--config"]).arg(&file), SOON).code(2).error_text();
     assert!(said.contains("broker.listen"), "{said}");
 }
+
+/// Relative paths count from where each process stands; IPv6 wants brackets; several addresses are one broker.
+#[test]
+fn addresses_that_are_right_are_taken() {
+    let folder = Folder::new();
+    let mut broker = command(binary!());
+    broker.current_dir(folder.path()).args(["broker", "--insecure", "--listen", "ipc://relative"]);
+    broker.args(["--listen", "tcp://127.0.0.1:0", "--listen", "inproc://inside"]);
+    let has_ipv6 = std::net::TcpListener::bind("[::1]:0").is_ok();
+    if has_ipv6 {
+        broker.args(["--listen", "tcp://[::1]:0"]);
+    }
+    let broker = Process::start(&mut broker);
+    let wanted = if has_ipv6 { 4 } else { 3 };
+    eventually("all addresses", SOON, || {
+        (broker.stdout().lines().filter(|line| line.starts_with("listening on ")).count() == wanted)
+            .then_some(())
+    });
+    let said = broker.stdout();
+    let addresses: Vec<_> = said.lines().map(|line| line.trim_start_matches("listening on ")).collect();
+    let forebay = |address: &str, arguments: &[&str]| {
+        let mut forebay = command(binary!());
+        forebay.current_dir(folder.path()).args(arguments).args(["--endpoint", address]);
+        forebay
+    };
+    let _worker = Process::start(&mut forebay(addresses[0], &["echo", "echo"]));
+    for address in addresses.iter().filter(|address| !address.starts_with("inproc")) {
+        let said = run(&mut forebay(address, &["call", "echo", "--data", address]), SOON).success().text();
+        assert_eq!(&said, address);
+    }
+    // A list is tried in turn.
+    let list = format!("ipc://nobody,{}", addresses[1]);
+    let called =
+        run(&mut forebay(&list, &["call", "echo", "--data", "x", "--connect", "20s"]), SOON).success();
+    assert_eq!(called.stdout, b"x");
+}

@@ -178,7 +178,17 @@ impl Router {
         for endpoint in endpoints.iter().filter(|endpoint| endpoint.is_tcp()) {
             router.bind_tcp(endpoint)?;
         }
+        router.order_as(endpoints);
         Ok(router)
+    }
+
+    /// Puts what was bound, local addresses before the others, into the order it was asked for.
+    fn order_as(&mut self, asked: &[Endpoint]) {
+        let (tcp, local): (Vec<_>, Vec<_>) = (0..asked.len()).partition(|&place| asked[place].is_tcp());
+        let places = local.into_iter().chain(tcp);
+        let mut bound: Vec<_> = places.zip(std::mem::take(&mut self.endpoints)).collect();
+        bound.sort_by_key(|(place, _)| *place);
+        self.endpoints = bound.into_iter().map(|(_, text)| text).collect();
     }
 
     fn bind_local(&mut self, endpoint: &Endpoint) -> Result<()> {
@@ -230,7 +240,7 @@ impl Router {
         Ok(())
     }
 
-    /// Where it really listens, local addresses first: ports that were left open are filled in.
+    /// Where it really listens, in the order asked for: ports that were left open are filled in.
     pub fn endpoints(&self) -> &[String] {
         &self.endpoints
     }

@@ -89,7 +89,7 @@ fn keys_leave_ipc_alone() {
     let broker = Router::bind(&[bind_side("tcp://127.0.0.1:*"), scratch.ipc()], &options).unwrap();
     connected(&mut dealer(&scratch.ipc().to_string()));
     connected(&mut dealer_with(&scratch.ipc().to_string(), &ours.public, &ours));
-    failure(&mut dealer(&broker.endpoints()[1].clone()), "encrypted connections only");
+    failure(&mut dealer(&broker.endpoints()[0].clone()), "encrypted connections only");
 }
 
 /// Two brokers in one process share libzmq's one authenticator, each with its own list.

@@ -43,8 +43,8 @@ fn one_router_serves_several_addresses() {
     let endpoints = [bind_side("tcp://127.0.0.1:*"), scratch.ipc(), bind_side("inproc://several")];
     let mut broker = Router::bind(&endpoints, &RouterOptions::default()).unwrap();
     let mut peers: Vec<Dealer> = broker.endpoints().to_vec().iter().map(|text| dealer(text)).collect();
-    assert!(broker.endpoints()[2].starts_with("tcp://127.0.0.1:"), "{:?}", broker.endpoints());
-    assert!(!broker.endpoints()[2].ends_with(":0"));
+    assert!(broker.endpoints()[0].starts_with("tcp://127.0.0.1:"), "{:?}", broker.endpoints());
+    assert!(!broker.endpoints()[0].ends_with(":0"));
     for peer in &mut peers {
         connected(peer);
         peer.send(&one("hello")).unwrap();
