@@ -94,7 +94,8 @@ impl Prefix {
             let _alone = Alone::in_folder(self.root.parent().expect("a folder in a folder"));
             let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
             // Make knows nothing of the headers: when they changed, everything is built anew.
-            let again = copy_changed(&self.include(), &scratch.join("headers")).expect("a copy of the headers");
+            let again =
+                copy_changed(&self.include(), &scratch.join("headers")).expect("a copy of the headers");
             for folder in ["examples-c", "examples-cpp"] {
                 let copy = scratch.join(folder);
                 copy_changed(&source.join(folder), &copy).expect("a copy of the examples");
