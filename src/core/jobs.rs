@@ -161,7 +161,8 @@ pub trait Jobs {
     /// What a worker takes: its queues, and how many jobs it may be granted in all since it came. Counted from the
     /// beginning, so that a grant on its way is never granted twice; 0 withdraws.
     fn demand(&mut self, now: Now, worker: WorkerId, classes: &[Class], allowed: Allowance);
-    /// The worker will not come back under this number. Its leases were ended before by `finish`.
+    /// The worker will not come back under this number. Its leases were ended before by `finish`, but for those whose
+    /// grants are still on their way: they end with it, uncounted.
     fn leave(&mut self, now: Now, worker: WorkerId);
     /// A worker holds a job from another session or another broker. Answered `Adopted` or `Dropped`.
     fn present(&mut self, now: Now, tag: Tag, worker: WorkerId, held: &Presented);

@@ -80,3 +80,23 @@ fn unknown_and_foreign_ids_look_the_same() {
     let worker = rig.worker(1);
     assert_eq!(rig.start(worker).id, id);
 }
+
+/// An application's id that was cancelled before it was submitted came in CONFLICT with itself, and ran once the result
+/// of the cancellation was acknowledged. Found by simulation.
+#[test]
+fn an_applications_id_cancelled_in_advance_stays_cancelled() {
+    for acknowledged in [false, true] {
+        let mut rig = Rig::new();
+        let (client, worker) = (rig.client(), rig.worker(1));
+        let mut job = rig.job(JobOptions::default());
+        job.content = Some(vec![7]);
+        assert_eq!(cancel(&mut rig, client, job.id, true), Status::Ok);
+        assert_eq!(rig.outcome(client, job.id), Some(Outcome::Cancelled));
+        if acknowledged {
+            rig.send(client, ToBroker::Forget(vec![job.id]));
+        }
+        rig.submit_job(client, job.clone()).unwrap();
+        assert_eq!(rig.outcome(client, job.id), Some(Outcome::Cancelled));
+        assert!(rig.grant(worker).is_none());
+    }
+}

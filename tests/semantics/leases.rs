@@ -279,3 +279,54 @@ fn what_somebody_else_runs_is_not_adopted() {
     });
     assert!(dropped.is_some());
 }
+
+/// A worker whose lease had lapsed stayed in the list of idle workers and was handed the next job, though nothing had
+/// been heard of it. Found by simulation.
+#[test]
+fn a_silent_worker_is_handed_nothing_until_it_is_heard_of() {
+    let mut rig = Rig::new();
+    let (client, worker) = (rig.client(), rig.worker(2));
+    rig.submit(client, JobOptions::default());
+    let first = rig.start(worker);
+    rig.pass_ms(31_000);
+    rig.submit(client, JobOptions::default());
+    assert!(rig.grant(worker).is_none());
+    rig.beat(worker.session, &[first.lease]);
+    assert!(rig.grant(worker).is_some());
+}
+
+/// A queue that was unregistered and registered again while the worker held one of its jobs was taken to hold none: the
+/// count went below zero when the job ended, and beyond `slots` before. Found by simulation.
+#[test]
+fn a_queue_registered_again_still_counts_the_jobs_it_has_there() {
+    let mut rig = Rig::new();
+    let (client, mut worker) = (rig.client(), rig.worker(3));
+    rig.submit(client, JobOptions::default());
+    let first = rig.start(worker);
+    rig.send(worker.session, ToBroker::Unregister { queue: "q".into() });
+    rig.send(worker.session, ToBroker::Register { queue: "q".into(), slots: 1, weight: 1 });
+    rig.submit(client, JobOptions::default());
+    assert!(rig.grant(worker).is_none(), "its one slot of this queue is taken");
+    rig.complete(&mut worker, first.lease);
+    assert!(rig.grant(worker).is_some());
+}
+
+/// Two workers that fetch ahead, each busy, asked the same waiting job back from each other without end, hundreds of
+/// times a second. Found by simulation.
+#[test]
+fn workers_that_fetch_ahead_do_not_pass_a_job_to_and_fro() {
+    let mut rig = Rig::new();
+    let client = rig.client();
+    let mut workers = [rig.worker(2), rig.worker(2)];
+    for _ in 0..2 {
+        rig.submit(client, JobOptions::default());
+    }
+    for worker in workers {
+        rig.start(worker);
+    }
+    rig.submit(client, JobOptions::default());
+    let at = workers.iter().position(|worker| rig.grant(*worker).is_some()).unwrap();
+    let other = &mut workers[1 - at];
+    rig.allow_one(other);
+    assert!(rig.recalled(*other).is_none() && rig.recalled(workers[at]).is_none());
+}

@@ -141,3 +141,19 @@ fn a_worker_holds_no_more_payload_than_it_allows_though_always_one_job() {
     assert!(rig.grant(worker).is_some());
     assert!(rig.grant(worker).is_none());
 }
+
+/// Whoever was granted a job longest ago got the next, even when it had a long one at hand and another worker none.
+#[test]
+fn a_worker_with_nothing_at_hand_goes_before_one_that_fetches_ahead() {
+    let mut rig = Rig::new();
+    let client = rig.client();
+    let (busy, mut idle) = (rig.worker(2), rig.worker(1));
+    rig.submit(client, JobOptions::default());
+    rig.start(busy);
+    for _ in 0..3 {
+        rig.submit(client, JobOptions::default());
+        let grant = rig.start(idle);
+        rig.complete(&mut idle, grant.lease);
+    }
+    assert!(rig.grant(busy).is_none());
+}

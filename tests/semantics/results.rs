@@ -2,10 +2,12 @@
 
 use crate::rig::Rig;
 use bytes::Bytes;
-use forebay::core::jobs::SessionId;
+use forebay::core::job_table::{JobTable, TableConfig};
+use forebay::core::jobs::{Allowance, Asker, Class, Event, Io, IoDone, Jobs, SessionId, WorkerId};
 use forebay::core::session::Input;
-use forebay::model::{Body, JobOptions, Outcome, ReplyMode, Status};
+use forebay::model::{Body, JobOptions, Now, Outcome, ReplyMode, Status};
 use forebay::wire::command::{FromBroker, GetMode, PeerKind, ToBroker};
+use std::sync::Arc;
 
 #[test]
 fn results_are_pushed_only_as_far_as_the_client_has_room() {
@@ -213,4 +215,50 @@ fn a_slow_client_misses_words_on_the_way_but_no_result() {
     rig.complete(&mut worker, grant.lease);
     assert_eq!(rig.outcome(client, id), Some(Outcome::Done));
     assert_eq!(rig.broker.counters().words_dropped, 2);
+}
+
+/// How a job had ended was told to whoever asked before the record of it was on disk, when nobody had wanted the result.
+/// Found by simulation.
+#[test]
+fn what_is_over_is_told_only_once_its_record_is_on_disk() {
+    let mut table = JobTable::new(TableConfig { durable: true, ..TableConfig::default() });
+    let now = Now { us: 1_000_000, wall_ms: crate::rig::WALL_MS };
+    let asker = Asker { owner: Arc::default(), session: SessionId(1) };
+    let mut job = Rig::new().job(JobOptions::default());
+    job.reply = ReplyMode::None;
+    let id = job.id;
+    table.submit(now, 1, &asker, job);
+    let sync = |table: &mut JobTable| {
+        let Some(Io::Append { upto, .. }) = table.poll_io() else { panic!("there are records") };
+        table.io_done(now, IoDone::Synced { upto });
+    };
+    sync(&mut table);
+    while table.poll().is_some() {}
+    table.cancel(now, 2, id, &asker, true, "");
+    table.get(now, 3, id, &asker);
+    table.cancel(now, 4, id, &asker, true, "");
+    assert_eq!(table.poll(), None);
+    sync(&mut table);
+    let told = std::iter::from_fn(|| table.poll()).filter(|event| matches!(event, Event::Reply { .. }));
+    assert_eq!(told.count(), 3);
+}
+
+/// A worker left while the grant of a job was on its way: nobody knew of the lease any more. Found by simulation.
+#[test]
+fn a_job_whose_worker_left_before_it_heard_of_it_waits_again() {
+    let mut table = JobTable::new(TableConfig::default());
+    let now = Now { us: 1_000_000, wall_ms: crate::rig::WALL_MS };
+    let asker = Asker { owner: Arc::default(), session: SessionId(1) };
+    let job = Rig::new().job(JobOptions::default());
+    let class = Class { queue: job.queue.clone(), slots: 0, weight: 1 };
+    table.arrive(now, WorkerId(1), "first");
+    table.demand(now, WorkerId(1), std::slice::from_ref(&class), Allowance { jobs: 1, bytes: 0 });
+    table.submit(now, 1, &asker, job);
+    table.leave(now, WorkerId(1));
+    table.check(now).unwrap();
+    while table.poll().is_some() {}
+    table.arrive(now, WorkerId(2), "second");
+    table.demand(now, WorkerId(2), &[class], Allowance { jobs: 1, bytes: 0 });
+    let granted = |event: Event| matches!(event, Event::Grant { worker: WorkerId(2), .. });
+    assert!(std::iter::from_fn(|| table.poll()).any(granted));
 }

@@ -175,3 +175,17 @@ fn unstarted_jobs_of_a_lost_worker_that_held_several_count_nothing() {
         rig.complete(&mut worker, grant.lease);
     }
 }
+
+/// A job that had begun in time and failed was EXPIRED while it waited for its next attempt. Found by simulation.
+#[test]
+fn the_queue_timeout_ends_where_the_first_attempt_begins() {
+    let mut rig = Rig::new();
+    let (client, mut worker) = (rig.client(), rig.worker(1));
+    let id = rig.submit(client, JobOptions { queue_ms: Some(1_000), ..JobOptions::default() });
+    let grant = rig.start(worker);
+    rig.fail(&mut worker, grant.lease, Retry::AfterMs(5_000));
+    rig.pass_ms(5_000);
+    let grant = rig.start(worker);
+    rig.complete(&mut worker, grant.lease);
+    assert_eq!(rig.outcome(client, id), Some(Outcome::Done));
+}

@@ -289,6 +289,13 @@ impl Rig {
         })
     }
 
+    pub(crate) fn recalled(&mut self, worker: Worker) -> Option<Lease> {
+        self.take(worker.session, |command| match command {
+            FromBroker::Recall(lease) => Some(*lease),
+            _ => None,
+        })
+    }
+
     pub(crate) fn stale(&mut self, worker: Worker) -> Option<Lease> {
         self.take(worker.session, |command| match command {
             FromBroker::Stale(lease) => Some(*lease),

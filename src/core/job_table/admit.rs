@@ -19,7 +19,7 @@ impl JobTable {
             return self.submit_again(tag, asker, &job, slot);
         }
         if let Some(answer) = self.submit_buried(asker, &job) {
-            return self.events.push_back(Event::Reply { tag, answer });
+            return self.tell(self.config.durable, Event::Reply { tag, answer });
         }
         let rules = match self
             .rules_for(&job)
@@ -253,6 +253,12 @@ impl JobTable {
     fn submit_again(&mut self, tag: Tag, asker: &Asker, again: &Submission, slot: u32) {
         self.counters.duplicates += 1;
         let job = self.job_mut(slot);
+        if job.is_early() && job.content.is_none() && again.content.is_some() {
+            // It was cancelled before anything but its id was known.
+            job.content.clone_from(&again.content);
+            self.named_ids += 1;
+        }
+        let job = self.job_mut(slot);
         if job.asker.owner.user != asker.owner.user || job.content != again.content {
             self.counters.refused += 1;
             let failure = Failure::new(
@@ -273,7 +279,8 @@ impl JobTable {
     fn submit_buried(&mut self, asker: &Asker, job: &Submission) -> Option<Answer> {
         let buried = self.tombstones.get(&job.id)?;
         self.counters.duplicates += 1;
-        if buried.owner.user != asker.owner.user || job.content.as_ref() != Some(&buried.content) {
+        let is_same = buried.content.is_empty() || job.content.as_ref() == Some(&buried.content);
+        if buried.owner.user != asker.owner.user || !is_same {
             self.counters.refused += 1;
             return Some(Answer::Refused(Failure::new(
                 Status::Conflict,
@@ -283,12 +290,8 @@ impl JobTable {
         let (id, outcome, attempt) = (job.id, buried.outcome, buried.attempt);
         let verdict = crate::core::job_table::end::verdict_of_forgotten(outcome, attempt);
         if job.reply == ReplyMode::Push {
-            self.events.push_back(Event::Ended {
-                id,
-                asker: asker.clone(),
-                push: true,
-                verdict: Arc::new(verdict),
-            });
+            let (asker, verdict) = (asker.clone(), Arc::new(verdict));
+            self.tell(self.config.durable, Event::Ended { id, asker, push: true, verdict });
         }
         Some(Answer::Done)
     }

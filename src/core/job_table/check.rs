@@ -95,6 +95,18 @@ impl JobTable {
 
     fn check_workers(&self) -> Result<(), Violation> {
         for (id, worker) in &self.workers {
+            let running = |slot: &&u32| {
+                matches!(
+                    self.slots[**slot as usize].as_ref().map(|job| &job.state),
+                    Some(State::Running { .. })
+                )
+            };
+            let started = worker.held.iter().filter(running).count();
+            hold!(
+                started == worker.started,
+                "worker {id:?} counts {} begun jobs, {started} are",
+                worker.started
+            );
             for &slot in &worker.held {
                 let holder = self.slots[slot as usize].as_ref().and_then(holder_of);
                 hold!(holder == Some(*id), "worker {id:?} holds slot {slot}, whose holder is {holder:?}");

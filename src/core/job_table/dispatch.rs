@@ -23,6 +23,10 @@ struct Taken {
     held: u32,
 }
 
+/// The order of idle workers: those with a slot that is surely free before those that would have the job wait behind
+/// others; then the one whose last grant is longest ago.
+pub(super) type IdleKey = (bool, u64);
+
 /// A worker as the table knows it.
 #[derive(Clone, Debug)]
 pub(super) struct Worker {
@@ -46,8 +50,11 @@ pub(super) struct Worker {
     turn_jobs: u32,
     /// The number of its last grant, under which it stands in `idle` sets.
     last_grant: u64,
-    /// It stands in the `idle` sets.
-    listed: bool,
+    /// Jobs it has begun, and how many it had begun at once at most: so many slots it surely has.
+    pub(super) started: usize,
+    started_max: usize,
+    /// How it stands in the `idle` sets, if it does.
+    listed: Option<IdleKey>,
 }
 
 impl Worker {
@@ -65,7 +72,9 @@ impl Worker {
             turn: 0,
             turn_jobs: 0,
             last_grant: 0,
-            listed: false,
+            started: 0,
+            started_max: 0,
+            listed: None,
         }
     }
 
@@ -75,6 +84,16 @@ impl Worker {
             self.allowed.bytes == 0 || self.held.is_empty() || self.held_bytes < self.allowed.bytes;
         let may_take = !self.silent && self.alone.is_none() && self.reserved.is_none();
         self.allowed.jobs > self.granted && has_bytes && may_take
+    }
+
+    /// Whether one more job may have to wait there until another has ended. A worker fetches ahead of its slots and
+    /// does not say how many it has.
+    fn is_busy(&self) -> bool {
+        self.held.len() >= self.started_max.max(1)
+    }
+
+    fn idle_key(&self) -> IdleKey {
+        (self.is_busy(), self.last_grant)
     }
 
     fn takes(&self, queue: &QueueName) -> Option<&Taken> {
@@ -117,7 +136,12 @@ impl JobTable {
             .map(|taken| taken.class.queue.clone())
             .filter(|queue| !classes.iter().any(|class| class.queue == *queue))
             .collect();
-        let held = |queue: &QueueName| worker.takes(queue).map_or(0, |taken| taken.held);
+        // Counted anew: a queue that was given up and comes back may still have jobs there.
+        let slots = &self.slots;
+        let is_of = |slot: &u32, queue: &QueueName| {
+            slots[*slot as usize].as_ref().is_some_and(|job| job.queue == *queue)
+        };
+        let held = |queue: &QueueName| worker.held.iter().filter(|slot| is_of(slot, queue)).count() as u32;
         worker.takes =
             classes.iter().map(|class| Taken { class: class.clone(), held: held(&class.queue) }).collect();
         (worker.turn, worker.turn_jobs) = (0, 0);
@@ -136,9 +160,14 @@ impl JobTable {
         }
     }
 
-    pub(super) fn remove_worker(&mut self, id: WorkerId) {
+    pub(super) fn remove_worker(&mut self, now: Now, id: WorkerId) {
         self.unlist(id);
         self.replace_classes(id, &[]);
+        let held: Vec<u32> =
+            self.workers.get(&id).map_or_else(Vec::new, |worker| worker.held.iter().copied().collect());
+        for slot in held {
+            self.requeue_kept(now, slot, "given back");
+        }
         self.workers.remove(&id);
         self.orphans.retain(|_, orphan| orphan.worker != id);
     }
@@ -165,12 +194,12 @@ impl JobTable {
         }
     }
 
-    fn unlist(&mut self, id: WorkerId) {
-        let Some(worker) = self.workers.get_mut(&id).filter(|worker| worker.listed) else { return };
-        worker.listed = false;
+    pub(super) fn unlist(&mut self, id: WorkerId) {
+        let Some(worker) = self.workers.get_mut(&id) else { return };
+        let Some(key) = worker.listed.take() else { return };
         for taken in &worker.takes {
             if let Some(queue) = self.queues.get_mut(&taken.class.queue) {
-                queue.idle.remove(&(worker.last_grant, id));
+                queue.idle.remove(&(key, id));
             }
         }
     }
@@ -178,14 +207,15 @@ impl JobTable {
     /// Puts the worker into the `idle` sets it belongs to.
     fn list(&mut self, id: WorkerId) {
         let Some(worker) = self.workers.get_mut(&id).filter(|worker| worker.has_room()) else { return };
-        worker.listed = true;
+        let key = worker.idle_key();
+        worker.listed = Some(key);
         for taken in &worker.takes {
             if let Some(queue) = self
                 .queues
                 .get_mut(&taken.class.queue)
                 .filter(|_| taken.class.slots == 0 || taken.held < taken.class.slots)
             {
-                queue.idle.insert((worker.last_grant, id));
+                queue.idle.insert((key, id));
             }
         }
     }
@@ -313,9 +343,11 @@ impl JobTable {
         }
     }
 
-    /// The worker has room and found nothing: asks back one unstarted job that waits behind another elsewhere.
+    /// The worker has a free slot and found nothing: asks back one unstarted job that waits behind another elsewhere.
+    /// One that could only queue the job as well does not ask, or two of them would pass it to and fro.
     fn recall_for(&mut self, id: WorkerId) {
-        let Some(worker) = self.workers.get(&id).filter(|worker| worker.listed) else { return };
+        let can_begin = |worker: &&Worker| worker.listed.is_some() && !worker.is_busy();
+        let Some(worker) = self.workers.get(&id).filter(can_begin) else { return };
         let names: Vec<QueueName> = worker.takes.iter().map(|taken| taken.class.queue.clone()).collect();
         for name in names {
             let Some(queue) =
@@ -388,6 +420,7 @@ impl JobTable {
             State::Leased { worker, .. } | State::Running { worker, .. } => worker,
             _ => return,
         };
+        let was_running = matches!(job.state, State::Running { .. });
         let (name, token, bytes) = (job.queue.clone(), job.token, job.body.len() as u64);
         self.leases -= 1;
         if let Some(queue) = self.queues.get_mut(&name) {
@@ -397,6 +430,7 @@ impl JobTable {
         let Some(worker) = self.workers.get_mut(&id) else { return };
         worker.held.remove(&slot);
         worker.held_bytes -= bytes;
+        worker.started -= usize::from(was_running);
         let was_alone = worker.alone == Some(slot);
         if was_alone {
             worker.alone = None;
@@ -406,11 +440,29 @@ impl JobTable {
         }
         // The job itself is still in the old state; whoever called puts it into the next before anything is offered.
         let has_changed = was_alone
+            || worker.listed.is_some_and(|key| key != worker.idle_key())
             || worker.allowed.bytes != 0
             || worker.reserved.is_some()
             || worker.takes(&name).is_some_and(|taken| taken.class.slots != 0);
         if has_changed {
             self.refill.push((now, id));
+        }
+    }
+
+    /// The job its holder was handed begins, or goes on.
+    pub(super) fn set_running(&mut self, now: Now, slot: u32) {
+        let job = self.job_mut(slot);
+        let State::Leased { worker: id, until_us } = job.state else { return };
+        job.state = State::Running { worker: id, until_us, started_us: now.us, said_us: now.us };
+        job.begun = true;
+        let Some(worker) = self.workers.get_mut(&id) else { return };
+        worker.started += 1;
+        if worker.started > worker.started_max {
+            worker.started_max = worker.started;
+            if worker.listed.is_some() {
+                self.unlist(id);
+                self.list(id);
+            }
         }
     }
 
@@ -436,7 +488,7 @@ impl JobTable {
         let worker = self.workers.get_mut(&id).expect("a worker that is granted a job is there");
         worker.granted += 1;
         worker.last_grant = token;
-        if worker.held.len() > 1 {
+        if worker.held.len() > worker.started_max.max(1) {
             self.queues.get_mut(&name).expect("a job's queue is there").unstarted.insert((token, slot));
         }
         self.rearm(slot);

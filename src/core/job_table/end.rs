@@ -51,6 +51,9 @@ pub(super) fn verdict_of_forgotten(outcome: Outcome, attempt: u32) -> Verdict {
     }
 }
 
+/// The queue of jobs that were cancelled before they were submitted.
+const EARLY: &str = "-";
+
 impl JobTable {
     /// Ends the job, whatever its state. What has ended stays as it is.
     pub(super) fn close(&mut self, now: Now, slot: u32, close: Close) {
@@ -120,6 +123,7 @@ impl JobTable {
     /// Drops an ended job. Its history stays for a while, an application's id until it is too old to come again.
     pub(super) fn remove(&mut self, now: Now, slot: u32) {
         let Some(job) = self.slots[slot as usize].take() else { return };
+        let is_early = job.is_early();
         self.timers.clear(slot);
         self.free_slots.push(slot);
         self.ids.remove(&job.id);
@@ -132,8 +136,15 @@ impl JobTable {
         }
         let State::Ended { verdict, .. } = job.state else { return };
         let owner = job.asker.owner;
-        if let Some(content) = job.content {
-            self.named_ids -= 1;
+        let content = match job.content {
+            Some(content) => {
+                self.named_ids -= 1;
+                Some(content)
+            }
+            // Its submission may come yet, with whatever content.
+            None => is_early.then(Vec::new),
+        };
+        if let Some(content) = content {
             let tombstone = Tombstone {
                 owner: owner.clone(),
                 content,
@@ -160,7 +171,8 @@ impl JobTable {
             let known =
                 self.ids.contains(&id) || self.past.get(&id).is_some() || self.tombstones.get(&id).is_some();
             if known || !own {
-                return self.events.push_back(self.unknown_or_past(tag, id, by));
+                let event = self.unknown_or_past(tag, id, by);
+                return self.tell(self.config.durable, event);
             }
             return self.cancel_in_advance(now, tag, id, by, reason);
         };
@@ -173,7 +185,7 @@ impl JobTable {
             State::Ended { verdict, .. } => {
                 let message =
                     format!("job {id} has ended {} and cannot be cancelled", verdict.outcome.name());
-                self.events.push_back(Self::refuse(tag, Status::State, message));
+                self.tell(durable, Self::refuse(tag, Status::State, message));
             }
             _ => {
                 self.cancel_running(now, slot, reason);
@@ -184,7 +196,7 @@ impl JobTable {
 
     /// The job may still be on its way: when it comes it finds itself cancelled.
     fn cancel_in_advance(&mut self, now: Now, tag: Tag, id: JobId, by: &Asker, reason: &str) {
-        let queue = QueueName::new("-").expect("it is a valid name");
+        let queue = QueueName::new(EARLY).expect("it is a valid name");
         let job = Submission {
             id,
             queue,
@@ -256,7 +268,8 @@ impl JobTable {
             }
             None => Self::refuse(tag, Status::NotFound, format!("no job {id} is known here")),
         };
-        self.events.push_back(event);
+        // What is over may be over only since a moment ago, and the record of it on its way.
+        self.tell(self.config.durable, event);
     }
 
     pub(super) fn forget_result(&mut self, now: Now, tag: Tag, id: JobId, by: &Asker) {
@@ -306,6 +319,11 @@ impl JobTable {
 }
 
 impl Job {
+    /// It was cancelled before it was submitted, so nothing is known of it but its id.
+    pub(super) fn is_early(&self) -> bool {
+        self.outcome() == Outcome::Cancelled && self.queue.as_str() == EARLY && self.body.0.is_empty()
+    }
+
     /// What the broker knows of the job's last attempt, for the result's meta.
     fn facts(&self, now: Now) -> Vec<(String, String)> {
         let mut facts = vec![

@@ -98,9 +98,9 @@ impl Job {
         after(self.accepted_us, self.rules.deadline_ms)
     }
 
-    /// When it has waited too long to begin.
+    /// When it has waited too long to begin; never once it has begun, however often it waits after that.
     pub(super) fn queue_deadline_us(&self) -> Option<u64> {
-        after(self.accepted_us, self.rules.queue_ms)
+        after(self.accepted_us, self.rules.queue_ms).filter(|_| self.history.is_empty())
     }
 
     /// When something must be decided about the job, at the latest.

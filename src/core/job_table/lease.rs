@@ -18,17 +18,16 @@ impl JobTable {
         }
         self.take_back(now, lease.slot);
         let job = self.job(lease.slot);
-        let State::Leased { worker, until_us } = job.state else { return };
+        let State::Leased { worker, .. } = job.state else { return };
         let (queue, token) = (job.queue.clone(), job.token);
         let name = self.workers.get(&worker).map_or_else(|| "".into(), |worker| worker.name.clone());
         if let Some(queue) = self.queues.get_mut(&queue) {
             queue.unstarted.remove(&(token, lease.slot));
         }
+        self.set_running(now, lease.slot);
         let job = self.job_mut(lease.slot);
         job.attempts += 1;
-        job.begun = true;
         (job.fraction, job.note) = (0.0, String::new());
-        job.state = State::Running { worker, until_us, started_us: now.us, said_us: now.us };
         if job.history.len() >= ATTEMPTS_KEPT_MAX {
             job.history.remove(0);
         }
@@ -88,9 +87,8 @@ impl JobTable {
         let job = self.job_mut(slot);
         job.first = false;
         if begun {
-            let until_us = now.after_ms(self.config.lease_ms);
+            self.set_running(now, slot);
             let job = self.job_mut(slot);
-            job.state = State::Running { worker: holder, until_us, started_us: now.us, said_us: now.us };
             if let Some(attempt) = job.history.last_mut() {
                 (attempt.how, attempt.ended_wall_ms) = (RUNNING, 0);
             }
@@ -277,8 +275,9 @@ impl JobTable {
         let running = matches!(job.state, State::Running { .. });
         job.note_attempt_end("lapsed", now.wall_ms);
         let exhausted = running && job.attempts >= job.rules.attempts;
-        if let Some(worker) = job.holder.and_then(|id| self.workers.get_mut(&id)) {
-            worker.silent = true;
+        if let Some(id) = job.holder {
+            self.unlist(id);
+            self.workers.entry(id).and_modify(|worker| worker.silent = true);
         }
         if exhausted {
             self.revoke(slot, Stop::LEASE_LOST);
@@ -349,7 +348,7 @@ impl JobTable {
     }
 
     /// Back to the head of the line; the last holder still counts until somebody else is handed the job.
-    fn requeue_kept(&mut self, now: Now, slot: u32, why: &'static str) {
+    pub(super) fn requeue_kept(&mut self, now: Now, slot: u32, why: &'static str) {
         self.unhold(now, slot);
         self.job_mut(slot).first = true;
         self.requeue(now, slot, 0, why);

@@ -338,8 +338,8 @@ impl Jobs for JobTable {
         self.set_demand(now, worker, classes, allowed);
     }
 
-    fn leave(&mut self, _now: Now, worker: WorkerId) {
-        self.remove_worker(worker);
+    fn leave(&mut self, now: Now, worker: WorkerId) {
+        self.remove_worker(now, worker);
     }
 
     fn present(&mut self, now: Now, tag: Tag, worker: WorkerId, held: &Presented) {

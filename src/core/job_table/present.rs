@@ -60,12 +60,10 @@ impl JobTable {
         let token = self.hold(now, slot, worker);
         self.refill.push((now, worker));
         let name = self.workers.get(&worker).map_or_else(|| "".into(), |worker| worker.name.clone());
+        self.set_running(now, slot);
         let job = self.job_mut(slot);
-        if let State::Leased { until_us, .. } = job.state {
-            job.state = State::Running { worker, until_us, started_us: now.us, said_us: now.us };
-        }
         job.attempts = job.attempts.max(held.attempt).max(1);
-        (job.begun, job.first) = (true, false);
+        job.first = false;
         let number = job.attempts;
         match job.history.last_mut().filter(|attempt| attempt.number == number) {
             Some(attempt) => (attempt.how, attempt.ended_wall_ms) = (RUNNING, 0),

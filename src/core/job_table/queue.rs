@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use crate::core::job_table::dispatch::IdleKey;
 use crate::core::job_table::ready::Ready;
 use crate::core::jobs::WorkerId;
 use crate::model::{JobOptions, JobRules};
@@ -17,8 +18,8 @@ pub(super) struct Queue {
     pub(super) options: JobOptions,
     /// Workers that have registered it.
     pub(super) workers: BTreeSet<WorkerId>,
-    /// Those of them that could take a job now, the one whose last grant is longest ago first.
-    pub(super) idle: BTreeSet<(u64, WorkerId)>,
+    /// Those of them that could take a job now, the one that should get it first.
+    pub(super) idle: BTreeSet<(IdleKey, WorkerId)>,
     /// A worker has registered it at some time.
     pub(super) known: bool,
     /// Nothing is handed out.

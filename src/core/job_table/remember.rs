@@ -11,6 +11,7 @@ use crate::model::{JobId, Now, Outcome, Owner, QueueName};
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Tombstone {
     pub(super) owner: Arc<Owner>,
+    /// The hash it came with; empty when it was cancelled before it came, which any content then is.
     pub(super) content: Vec<u8>,
     pub(super) outcome: Outcome,
     pub(super) attempt: u32,
