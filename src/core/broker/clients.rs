@@ -72,10 +72,18 @@ impl<J: Jobs> Broker<J> {
                 Failure::busy("the broker is draining and takes no more jobs", 1_000),
             );
         }
-        let tag = self.call(session, number, What::Submit(id), || ToBroker::Submit(job.clone()));
+        self.pass_submit(now, session, number, job);
+        self.refill_credit(session);
+    }
+
+    /// Hands a submission that was let in to the jobs side.
+    pub(super) fn pass_submit(&mut self, now: Now, session: SessionId, number: u64, job: Box<Submission>) {
+        if !self.sessions.contains_key(&session) {
+            return;
+        }
+        let tag = self.call(session, number, What::Submit(job.id), || ToBroker::Submit(job.clone()));
         let asker = self.asker(session);
         self.jobs.submit(now, tag, &asker, *job);
-        self.refill_credit(session);
     }
 
     /// Allows more submissions once half of the credit is used, unless the broker is full.
@@ -112,8 +120,16 @@ impl<J: Jobs> Broker<J> {
         if let Some(Side::Client(client)) = self.side(session) {
             client.forgetting.insert(number, ids.len());
         }
+        self.pass_forget(now, session, number, &ids);
+    }
+
+    /// Hands the jobs of a FORGET that was counted to the jobs side.
+    pub(super) fn pass_forget(&mut self, now: Now, session: SessionId, number: u64, ids: &[JobId]) {
+        if !self.sessions.contains_key(&session) {
+            return;
+        }
         let asker = self.asker(session);
-        for id in ids {
+        for &id in ids {
             let tag = self.call(session, number, What::Forget, || ToBroker::Forget(vec![id]));
             self.jobs.forget(now, tag, id, &asker);
         }

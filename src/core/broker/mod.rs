@@ -16,6 +16,7 @@ use crate::core::broker::admin::{Poll, WorkersWait};
 use crate::core::broker::sessions::{Session, Side};
 use crate::core::jobs::{Answer, Event, Jobs, SessionId, Tag, WorkerId};
 use crate::core::session::{Input, Output};
+use crate::model::limits::BUSY_RETRY_MS;
 use crate::model::{Failure, Index, JobId, Now, Status, limits};
 use crate::wire::command::{FromBroker, PeerKind, ToBroker};
 
@@ -80,8 +81,8 @@ enum What {
     Admin(u64, admin::Shape),
     /// A long poll of events that is asked again.
     Poll(u64),
-    /// The session itself ended a lease.
-    Lost(crate::model::Lease, bool),
+    /// The session itself ended a lease: whether it ran alone there, and whether that counts.
+    Lost(crate::model::Lease, bool, bool),
 }
 
 /// The sessions side. Feed one input, then poll outputs until there is none.
@@ -321,8 +322,17 @@ impl<J: Jobs> Broker<J> {
     /// Nobody knows whether the call was carried out: it is idempotent, so it is made again.
     fn repeat(&mut self, now: Now, session: SessionId, number: u64, what: What, again: Option<ToBroker>) {
         match (what, again) {
-            (What::Lost(lease, alone), _) => self.end_lease(now, session, lease, alone, true),
+            (What::Lost(lease, alone, counted), _) => self.end_lease(now, session, lease, alone, counted),
             (What::Poll(poll), _) => self.polled(now, poll, Answer::Unknown),
+            // These were counted when they came, and their sessions may be gone since.
+            (What::Submit(_), Some(ToBroker::Submit(job))) => self.pass_submit(now, session, number, job),
+            (What::Forget, Some(ToBroker::Forget(ids))) => self.pass_forget(now, session, number, &ids),
+            (What::Finish(_), Some(command)) => self.finish(now, session, number, command),
+            (What::Admin(tag, shape), _) => {
+                let failure =
+                    Failure::busy("nobody knows what became of the command; ask again", BUSY_RETRY_MS);
+                self.reply(session, tag, shape, Answer::Refused(failure));
+            }
             (_, Some(command)) => self.execute(now, session, number, command),
             (_, None) => self.done(session, number),
         }

@@ -45,7 +45,7 @@ impl<J: Jobs> Broker<J> {
     }
 
     /// The commands that end a lease.
-    fn finish(&mut self, now: Now, session: SessionId, number: u64, command: ToBroker) {
+    pub(super) fn finish(&mut self, now: Now, session: SessionId, number: u64, command: ToBroker) {
         let again = self.jobs.caps().unknown.then(|| command.clone());
         let (lease, end) = match command {
             ToBroker::Done { lease, body, headers, meta } => (lease, End::Done { body, headers, meta }),
@@ -215,7 +215,7 @@ impl<J: Jobs> Broker<J> {
     ) {
         let tag = self.next_tag;
         self.next_tag += 1;
-        let what = What::Lost(lease, alone);
+        let what = What::Lost(lease, alone, counted);
         self.pending.insert(tag, crate::core::broker::Pending { session, number: 0, what, again: None });
         self.jobs.finish(now, tag, lease, End::Lost { alone, counted });
     }
