@@ -33,6 +33,7 @@ pub(super) struct Progress {
     pub(super) has_left: bool,
     /// The handle has ended.
     pub(super) is_over: bool,
+    is_waiting: bool,
 }
 
 /// Why a wait ended.
@@ -60,9 +61,24 @@ impl Call {
 
     /// Changes what it has come to, and tells the caller.
     pub(super) fn put<T>(&self, change: impl FnOnce(&mut Progress) -> T) -> T {
-        let result = change(&mut lock(&self.state));
-        self.changed.notify_all();
+        let mut state = lock(&self.state);
+        let result = change(&mut state);
+        let is_waiting = state.is_waiting;
+        drop(state);
+        // Waking is a call of the system even when nobody sleeps.
+        if is_waiting {
+            self.changed.notify_one();
+        }
         result
+    }
+
+    /// As [`Call::put`], but the caller is told by [`Call::wake`].
+    pub(super) fn note<T>(&self, change: impl FnOnce(&mut Progress) -> T) -> T {
+        change(&mut lock(&self.state))
+    }
+
+    pub(super) fn wake(&self) {
+        self.put(|_| {});
     }
 
     /// Waits until `is_done` says so.
@@ -83,10 +99,17 @@ impl Call {
             if wait.is_some_and(Wait::is_interrupted) {
                 return (guard, Woken::Interrupted);
             }
-            guard = match wait_on(&self.changed, guard, until) {
-                Ok(guard) => guard,
-                Err(guard) => return (guard, Woken::TimedOut),
+            guard.is_waiting = true;
+            let (woken, is_late) = match wait_on(&self.changed, guard, until) {
+                Ok(guard) => (guard, false),
+                Err(guard) => (guard, true),
             };
+            guard = woken;
+            guard.is_waiting = false;
+            if is_late {
+                let woken = if is_done(&guard) { Woken::Done } else { Woken::TimedOut };
+                return (guard, woken);
+            }
         }
     }
 }

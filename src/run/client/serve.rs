@@ -192,11 +192,21 @@ impl Server {
 
     /// Hands what the core has to say to whoever waits for it.
     fn tell(&mut self, now: Now) {
+        // A call that gets many answers at once is woken once.
+        let mut touched: Option<Arc<Call>> = None;
+        let touch = |touched: &mut Option<Arc<Call>>, call: Arc<Call>| match touched {
+            Some(last) if Arc::ptr_eq(last, &call) => {}
+            _ => {
+                if let Some(last) = touched.replace(call) {
+                    last.wake();
+                }
+            }
+        };
         while let Some(event) = self.core.poll_event() {
             match event {
                 ClientEvent::Confirmed { ticket, index, result } => {
                     let Some(call) = self.answered(ticket) else { continue };
-                    call.put(|progress| {
+                    call.note(|progress| {
                         progress.confirmed += 1;
                         match result {
                             Ok(()) if progress.refused.is_none() => progress.accepted += 1,
@@ -206,6 +216,7 @@ impl Server {
                             }
                         }
                     });
+                    touch(&mut touched, call);
                 }
                 ClientEvent::Ended { ticket, id, result } => {
                     match &result {
@@ -215,7 +226,7 @@ impl Server {
                         Err(failure) => log::debug!(target: "client", job:% = id; "{failure}"),
                     }
                     let Some(call) = self.answered(ticket) else { continue };
-                    let untold = call.put(|progress| {
+                    let untold = call.note(|progress| {
                         if progress.has_left {
                             return result.ok();
                         }
@@ -223,6 +234,7 @@ impl Server {
                         None
                     });
                     untold.into_iter().for_each(|verdict| self.core.untold(now, id, verdict));
+                    touch(&mut touched, call);
                 }
                 ClientEvent::Answered { ticket, result } => {
                     if let Some(call) = self.answered(ticket) {
@@ -235,6 +247,7 @@ impl Server {
                 }
             }
         }
+        touched.into_iter().for_each(|call| call.wake());
         self.shared.next.put(&mut self.deliveries);
         let (jobs, bytes) = self.core.take_released();
         self.shared.room.give_back(jobs, bytes);
@@ -254,7 +267,7 @@ impl Server {
         };
         if call.turn != self.shared.gate.turn() {
             // It was interrupted on its way; its thread must look again.
-            call.put(|_| {});
+            call.wake();
         }
         self.calls.entry(call.ticket).or_insert_with(|| (call.clone(), 0)).1 += answers;
     }

@@ -101,12 +101,14 @@ impl WorkerHandle {
                 Some(_) => {}
             }
             state.wanted += cap;
+            state.sleepers += 1;
             let (woken, is_late) = match wait_on(&waiting.changed, state, until) {
                 Ok(state) => (state, false),
                 Err(state) => (state, true),
             };
             state = woken;
             state.wanted -= cap;
+            state.sleepers -= 1;
             if is_late && state.jobs.is_empty() {
                 break Some(Status::TimedOut);
             }

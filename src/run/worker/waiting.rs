@@ -26,8 +26,9 @@ pub(super) struct State {
     pub(super) jobs: VecDeque<Arc<HeldJob>>,
     /// Jobs at the front that have begun.
     pub(super) claimed: usize,
-    /// Jobs the threads inside would take.
+    /// Jobs the threads inside would take, and how many threads they are.
     pub(super) wanted: usize,
+    pub(super) sleepers: usize,
     threads: Vec<Executor>,
     /// What the core was told that can be executed at once.
     announced: u32,
@@ -129,8 +130,14 @@ impl Waiting {
         if state.has_watcher {
             self.level.set();
         }
+        let sleepers = state.sleepers;
         drop(state);
-        if begun.len() == 1 { self.changed.notify_one() } else { self.changed.notify_all() }
+        // Waking is a call of the system even when nobody sleeps.
+        if begun.len() < sleepers {
+            begun.iter().for_each(|_| self.changed.notify_one());
+        } else if sleepers > 0 {
+            self.changed.notify_all();
+        }
     }
 
     /// Takes a job back that has not begun; false: a thread has it.
