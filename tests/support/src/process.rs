@@ -142,7 +142,9 @@ impl Process {
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() || both_ended {
                 let why = if both_ended { "it ended" } else { "time is over" };
-                panic!("{why} before {what} came from {}{}", self.name, describe(&said.streams));
+                let streams = describe(&said.streams);
+                drop(said); // or the readers would find the lock of a panic
+                panic!("{why} before {what} came from {}{streams}", self.name);
             }
             (said, _) = news.wait_timeout(said, left).expect("no reader panics");
         }
