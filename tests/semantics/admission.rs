@@ -158,3 +158,16 @@ fn another_user_cannot_take_an_id_over() {
     rig.submit_job(client, job.clone()).unwrap();
     assert_eq!(rig.submit_job(stranger, job), Err(Status::Conflict));
 }
+
+/// A broker that had been stopped was asked for jobs before it looked at the clock, and handed out one whose deadline had
+/// passed. Found by simulation.
+#[test]
+fn a_job_whose_deadline_passed_while_the_broker_was_away_is_not_handed_out() {
+    let mut rig = Rig::new();
+    let client = rig.client();
+    let id = rig.submit(client, JobOptions { deadline_ms: Some(1_000), ..JobOptions::default() });
+    rig.now.us += 2_000_000;
+    let worker = rig.worker(1);
+    assert!(rig.grant(worker).is_none());
+    assert_eq!(rig.outcome(client, id), Some(Outcome::Expired));
+}

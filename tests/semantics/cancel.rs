@@ -1,7 +1,7 @@
 //! Cancelling: decided in the order of inputs, and then for ever.
 
 use crate::rig::Rig;
-use forebay::model::{JobId, JobOptions, Outcome, Status, Stop};
+use forebay::model::{JobId, JobOptions, Outcome, ReplyMode, Status, Stop};
 use forebay::wire::command::{FromBroker, PeerKind, ToBroker};
 
 fn cancel(rig: &mut Rig, client: u64, id: JobId, own: bool) -> Status {
@@ -99,4 +99,21 @@ fn an_applications_id_cancelled_in_advance_stays_cancelled() {
         assert_eq!(rig.outcome(client, job.id), Some(Outcome::Cancelled));
         assert!(rig.grant(worker).is_none());
     }
+}
+
+/// A client said its cancellation and its submission once more, because its session was lost: a job whose result nobody
+/// wanted was forgotten at once, so it could not be cancelled, and then it ran. Found by simulation.
+#[test]
+fn what_is_over_is_over_when_it_is_said_again() {
+    let mut rig = Rig::new();
+    let (client, worker) = (rig.client(), rig.worker(1));
+    let mut job = rig.job(JobOptions { delay_ms: Some(1_000), ..JobOptions::default() });
+    job.reply = ReplyMode::None;
+    rig.submit_job(client, job.clone()).unwrap();
+    for _ in 0..2 {
+        assert_eq!(cancel(&mut rig, client, job.id, true), Status::Ok);
+        rig.submit_job(client, job.clone()).unwrap();
+    }
+    rig.pass_ms(2_000);
+    assert!(rig.grant(worker).is_none());
 }

@@ -277,17 +277,28 @@ impl JobTable {
 
     /// The id belongs to a job whose result was acknowledged: it is not run again.
     fn submit_buried(&mut self, asker: &Asker, job: &Submission) -> Option<Answer> {
-        let buried = self.tombstones.get(&job.id)?;
+        let (outcome, attempt) = match self.tombstones.get(&job.id) {
+            Some(buried) => {
+                let is_same = buried.content.is_empty() || job.content.as_ref() == Some(&buried.content);
+                if buried.owner.user != asker.owner.user || !is_same {
+                    self.counters.duplicates += 1;
+                    self.counters.refused += 1;
+                    return Some(Answer::Refused(Failure::new(
+                        Status::Conflict,
+                        format!("id {} was used for a job with other content", job.id),
+                    )));
+                }
+                (buried.outcome, buried.attempt)
+            }
+            // A submission may be repeated after its result was acknowledged, or when nobody wanted the result: as long as
+            // the job is remembered it does not run again.
+            None => {
+                let past = self.past.get(&job.id).filter(|past| past.owner.user == asker.owner.user)?;
+                (past.outcome, past.attempt)
+            }
+        };
         self.counters.duplicates += 1;
-        let is_same = buried.content.is_empty() || job.content.as_ref() == Some(&buried.content);
-        if buried.owner.user != asker.owner.user || !is_same {
-            self.counters.refused += 1;
-            return Some(Answer::Refused(Failure::new(
-                Status::Conflict,
-                format!("id {} was used for a job with other content", job.id),
-            )));
-        }
-        let (id, outcome, attempt) = (job.id, buried.outcome, buried.attempt);
+        let id = job.id;
         let verdict = crate::core::job_table::end::verdict_of_forgotten(outcome, attempt);
         if job.reply == ReplyMode::Push {
             let (asker, verdict) = (asker.clone(), Arc::new(verdict));

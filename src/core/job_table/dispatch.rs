@@ -314,6 +314,7 @@ impl JobTable {
                 if let Some(id) = empty {
                     self.unlist(id);
                     self.grant(now, slot, id);
+                    self.list(id);
                     continue;
                 }
             }
@@ -473,7 +474,12 @@ impl JobTable {
         }
     }
 
+    /// Hands the job to the worker, unless its time is over.
     fn grant(&mut self, now: Now, slot: u32, id: WorkerId) {
+        if let Some(message) = self.job(slot).overdue(now) {
+            // A loop that was away may be asked for jobs before it has looked at the clock.
+            return self.expire_job(now, slot, message);
+        }
         let job = self.slots[slot as usize].as_ref().expect("a slot in use holds a job");
         let place = Place {
             priority: job.rules.priority,

@@ -222,11 +222,14 @@ impl JobTable {
 
     /// The answer about a job that is not in the table.
     fn unknown_or_past(&self, tag: Tag, id: JobId, by: &Asker) -> Event {
-        match self.past.get(&id).filter(|past| past.owner.user == by.owner.user) {
-            Some(past) => Self::refuse(
+        let past = self.past.get(&id).filter(|past| past.owner.user == by.owner.user);
+        let buried = self.tombstones.get(&id).filter(|buried| buried.owner.user == by.owner.user);
+        match past.map(|past| past.outcome).or(buried.map(|buried| buried.outcome)) {
+            Some(Outcome::Cancelled) => Event::Reply { tag, answer: Answer::Done },
+            Some(outcome) => Self::refuse(
                 tag,
                 Status::State,
-                format!("job {id} has ended {} and cannot be cancelled", past.outcome.name()),
+                format!("job {id} has ended {} and cannot be cancelled", outcome.name()),
             ),
             None => Self::refuse(tag, Status::NotFound, format!("no job {id} is known here")),
         }

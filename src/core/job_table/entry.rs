@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use crate::core::jobs::{Asker, WorkerId};
 use crate::model::limits::JOB_OVERHEAD_LEN;
-use crate::model::{Body, Headers, JobId, JobRules, Lease, Outcome, QueueName, ReplyMode, Token, Verdict};
+use crate::model::{
+    Body, Headers, JobId, JobRules, Lease, Now, Outcome, QueueName, ReplyMode, Token, Verdict,
+};
 
 /// Where a job stands.
 #[derive(Clone, Debug, PartialEq)]
@@ -101,6 +103,18 @@ impl Job {
     /// When it has waited too long to begin; never once it has begun, however often it waits after that.
     pub(super) fn queue_deadline_us(&self) -> Option<u64> {
         after(self.accepted_us, self.rules.queue_ms).filter(|_| self.history.is_empty())
+    }
+
+    /// Why the job may not begin any more at `now`.
+    pub(super) fn overdue(&self, now: Now) -> Option<&'static str> {
+        let over = |at_us: Option<u64>| at_us.is_some_and(|at_us| at_us <= now.us);
+        if over(self.deadline_us()) {
+            Some("its deadline passed")
+        } else if over(self.queue_deadline_us()) {
+            Some("it was not started within its queue timeout")
+        } else {
+            None
+        }
     }
 
     /// When something must be decided about the job, at the latest.
