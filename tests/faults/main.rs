@@ -5,6 +5,7 @@
 //! Invariant: after every fault the broker serves the next client.
 
 mod addresses;
+mod chaos;
 mod clients;
 mod flood;
 mod payloads;

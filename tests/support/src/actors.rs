@@ -107,6 +107,16 @@ impl Client {
         line["ready ".len()..].to_owned()
     }
 
+    /// How many jobs it was given.
+    pub fn submitted(&self) -> usize {
+        self.submitted
+    }
+
+    /// How many results it has printed.
+    pub fn results(&self) -> usize {
+        self.process.stdout().matches("\nresult ").count()
+    }
+
     /// Enqueues a job and gives its number.
     #[track_caller]
     pub fn enqueue(&mut self, queue: &str, payload: &str) -> usize {
