@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use forebay::api::{
-    Broker, BrokerSettings, Client, ClientSettings, Kind, Outcome, RegisterSettings, Status, Submit, Want, Worker,
-    WorkerSettings,
+    Broker, BrokerSettings, Client, ClientSettings, Kind, Outcome, RegisterSettings, Status, Submit, Want,
+    Worker, WorkerSettings,
 };
 
 const SOON: Option<Duration> = Some(Duration::from_secs(30));
@@ -14,7 +14,8 @@ const LIFE: Duration = Duration::from_millis(300);
 const LIVES: usize = 6;
 
 fn broker(listen: &str) -> Broker {
-    let settings = BrokerSettings { listen: vec![listen.to_owned()], reattach_ms: 100, ..BrokerSettings::default() };
+    let settings =
+        BrokerSettings { listen: vec![listen.to_owned()], reattach_ms: 100, ..BrokerSettings::default() };
     Broker::start(settings).unwrap()
 }
 

@@ -323,6 +323,7 @@ impl Client {
             content: None,
             wants_progress: false,
             wants_partial: false,
+            is_patient: false,
         };
         Ok(NewJob { submission, has_own_id, tag: job.tag, want: job.want })
     }

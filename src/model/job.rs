@@ -211,4 +211,6 @@ pub struct Submission {
     pub wants_progress: bool,
     /// The client wants partial results.
     pub wants_partial: bool,
+    /// Nobody waits to hear that it was accepted: the result, or a later word, says so too.
+    pub is_patient: bool,
 }

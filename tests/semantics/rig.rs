@@ -229,6 +229,7 @@ impl Rig {
             content: None,
             wants_progress: false,
             wants_partial: false,
+            is_patient: false,
         }
     }
 

@@ -81,6 +81,7 @@ impl Job {
             content: self.named.then(|| vec![1, u8::from(other)]),
             wants_progress: self.wants_words,
             wants_partial: self.wants_words,
+            is_patient: false,
         }
     }
 }

@@ -82,6 +82,7 @@ impl Play {
             content: None,
             wants_progress: false,
             wants_partial: false,
+            is_patient: false,
         };
         let mut order = Order {
             submission: Box::new(submission),

@@ -208,6 +208,7 @@ impl JobTable {
             content: None,
             wants_progress: false,
             wants_partial: false,
+            is_patient: false,
         };
         let slot = self.insert(now, by, job, self.default_rules.clone());
         self.cancel_running(now, slot, reason);

@@ -1,6 +1,7 @@
 //! What the application asks of a worker: queues to take jobs from, jobs received, answers given.
 
 use crate::core::worker::Hints;
+use crate::core::worker::START_HOLD_US;
 use crate::core::worker::held::{Held, JobKey, State};
 use crate::core::worker::pace::PATIENCE_US;
 use crate::core::worker::{Answer, Unacked, WorkerCore, WorkerEvent};
@@ -76,10 +77,11 @@ impl WorkerCore {
         self.counters.started += 1;
         let lease = held.lease.filter(|_| !is_gone);
         match lease {
-            Some(lease) => {
+            Some(_) => {
+                held.is_start_unsaid = true;
                 self.table.set_state(key, State::Running);
                 self.next_look_us = self.next_look_us.min(due_us);
-                self.say(ToBroker::Start(lease));
+                self.starts.push_back((now.us.saturating_add(START_HOLD_US), key));
                 if self.is_draining || self.is_paused {
                     self.events.push_back(WorkerEvent::Hint { key, hint: Hints::DRAINING });
                 }
@@ -91,9 +93,24 @@ impl WorkerCore {
         }
     }
 
+    /// Tells the broker that the job has begun, if it was not told yet.
+    pub(super) fn say_start(&mut self, key: JobKey) {
+        let Some(held) = self.table.get_mut(key) else { return };
+        if std::mem::take(&mut held.is_start_unsaid)
+            && let Some(lease) = held.lease
+        {
+            self.say(ToBroker::Start(lease));
+        }
+        let is_said = |key: &JobKey| self.table.get(*key).is_none_or(|held| !held.is_start_unsaid);
+        while self.starts.front().is_some_and(|(_, key)| is_said(key)) {
+            self.starts.pop_front();
+        }
+    }
+
     /// The job was answered, with `len` bytes, after `run_us`.
     pub fn answer(&mut self, now: Now, key: JobKey, answer: Answer, len: u64, run_us: u64) {
         self.started(now, key);
+        self.say_start(key);
         let Some(held) = self.table.get(key) else { return };
         match held.state {
             State::Running => {}
@@ -120,6 +137,7 @@ impl WorkerCore {
 
     /// How far a job is.
     pub fn progress(&mut self, key: JobKey, fraction: f64, note: String) {
+        self.say_start(key);
         let Some(held) = self.table.get(key) else { return };
         if let (State::Running, Some(lease)) = (&held.state, held.lease) {
             self.say(ToBroker::Progress { lease, fraction, note });
@@ -128,6 +146,7 @@ impl WorkerCore {
 
     /// A part of the result, ahead of it.
     pub fn partial(&mut self, key: JobKey, body: Body) {
+        self.say_start(key);
         let len = body.len() as u64;
         let speaking = self.table.get_mut(key).filter(|held| matches!(held.state, State::Running));
         match speaking.and_then(|held| Some((held.lease?, &mut held.sequence))) {

@@ -46,6 +46,8 @@ pub(super) struct Held {
     /// Its limits, counted from its start.
     pub(super) soft_ms: u64,
     pub(super) run_ms: u64,
+    /// It has begun, and the broker was not told.
+    pub(super) is_start_unsaid: bool,
     /// The number of its next partial result.
     pub(super) sequence: u64,
 }

@@ -25,6 +25,9 @@ use held::Table;
 use pace::Pace;
 use session::Mark;
 
+/// START waits so long for the answer of a short job to travel with. A job that takes its worker down meanwhile is
+/// blamed all the same: the broker knows that it was granted.
+const START_HOLD_US: u64 = 500;
 /// A job nobody received for so long is given back, and no more is asked for until somebody receives.
 const UNRECEIVED_MS: u64 = 1_000;
 
@@ -122,6 +125,8 @@ pub struct WorkerCore {
     config: WorkerConfig,
     table: Table,
     commands: VecDeque<(ToBroker, Option<Unacked>)>,
+    /// Jobs whose START waits, and until when.
+    starts: VecDeque<(u64, JobKey)>,
     events: VecDeque<WorkerEvent>,
     counters: WorkerCounters,
 
@@ -168,6 +173,7 @@ impl WorkerCore {
             config,
             table: Table::default(),
             commands: VecDeque::new(),
+            starts: VecDeque::new(),
             events: VecDeque::new(),
             counters: WorkerCounters::default(),
             is_up: false,
@@ -249,6 +255,10 @@ impl WorkerCore {
 
     /// Lets time pass.
     pub fn tick(&mut self, now: Now) {
+        while self.starts.front().is_some_and(|(due_us, _)| *due_us <= now.us) {
+            let Some((_, key)) = self.starts.pop_front() else { break };
+            self.say_start(key);
+        }
         if now.us >= self.next_look_us {
             self.look_at_limits(now);
         }
@@ -260,7 +270,8 @@ impl WorkerCore {
 
     /// When `tick` must be called next.
     pub fn next_timeout(&self) -> Option<u64> {
-        let next = self.next_look_us.min(self.gone_us().unwrap_or(u64::MAX));
+        let start_us = self.starts.front().map_or(u64::MAX, |(due_us, _)| *due_us);
+        let next = self.next_look_us.min(start_us).min(self.gone_us().unwrap_or(u64::MAX));
         (next != u64::MAX).then_some(next)
     }
 

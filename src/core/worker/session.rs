@@ -44,8 +44,11 @@ impl WorkerCore {
     /// are forgotten: the broker hands them out again.
     fn present_all(&mut self) {
         self.presented.clear();
+        // What is presented has begun.
+        self.starts.clear();
         let mut older: Vec<JobKey> = Vec::new();
         for held in self.table.iter_mut() {
+            held.is_start_unsaid = false;
             match &mut held.state {
                 State::Granted { is_gone } => {
                     *is_gone = true;
@@ -172,6 +175,7 @@ impl WorkerCore {
             over_us: grant.time_left_ms.map_or(u64::MAX, |ms| now.after_ms(ms)),
             soft_ms: grant.soft_ms,
             run_ms: grant.run_ms,
+            is_start_unsaid: false,
             sequence: 0,
         });
         self.next_look_us = self.next_look_us.min(now.us.saturating_add(self.patience_us()));

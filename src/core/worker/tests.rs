@@ -89,8 +89,15 @@ impl Play {
 
     fn start(&mut self, n: u8) -> JobKey {
         let key = self.grant(n);
-        self.core.started(self.now, key);
+        self.begin(key);
         key
+    }
+
+    /// A thread receives it, and computes for a while.
+    fn begin(&mut self, key: JobKey) {
+        self.core.started(self.now, key);
+        self.now.us += START_HOLD_US;
+        self.core.tick(self.now);
     }
 
     fn finish(&mut self, key: JobKey) {
@@ -191,7 +198,7 @@ fn a_recalled_job_goes_back_unless_a_thread_has_it() {
     // Another one is recalled just as a thread takes it.
     let raced = play.grant(3);
     play.say(FromBroker::Recall(lease(3)));
-    play.core.started(play.now, raced);
+    play.begin(raced);
     play.core.withdrawn(raced);
     assert!(play.commands().contains(&ToBroker::Start(lease(3))));
 }
@@ -489,4 +496,25 @@ fn short_jobs_are_fetched_ahead_and_go_back_when_one_is_long() {
         [ToBroker::Unstarted(lease(18)), demand(18)],
         "nothing more behind the long one"
     );
+}
+
+#[test]
+fn the_start_of_a_short_job_travels_with_its_answer() {
+    let mut play = Play::ready(2);
+    let (short, long) = (play.grant(1), play.grant(2));
+    play.core.started(play.now, long);
+    play.now.us += 100;
+    play.core.started(play.now, short);
+    assert_eq!(play.commands(), []);
+    play.core.answer(play.now, short, result(), 6, 100);
+    assert_eq!(play.commands(), [ToBroker::Start(lease(1)), done(lease(1)), demand(3)]);
+    assert_eq!(play.core.next_timeout(), Some(play.now.us - 100 + START_HOLD_US));
+    play.now.us += START_HOLD_US - 100;
+    play.core.tick(play.now);
+    assert_eq!(play.commands(), [ToBroker::Start(lease(2))]);
+    // What a job says while it runs comes after its start.
+    let talking = play.grant(3);
+    play.core.started(play.now, talking);
+    play.core.progress(talking, 0.5, String::new());
+    assert_eq!(play.commands()[0], ToBroker::Start(lease(3)));
 }

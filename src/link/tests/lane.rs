@@ -322,6 +322,7 @@ fn acknowledgements_leave_when_somebody_waits_or_enough_have_gathered() {
         content: None,
         wants_progress: false,
         wants_partial: false,
+        is_patient: false,
     };
     let number = a.push(&ToBroker::Submit(Box::new(job)));
     let packet = packets(&mut a, 0).remove(0);

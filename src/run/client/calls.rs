@@ -435,6 +435,7 @@ impl Shared {
             }
             let mut order = order_of(job, charge, false);
             order.confirm = Some((call.ticket, index as u32));
+            order.submission.is_patient = false;
             orders.push(order);
             count += 1;
         }
@@ -510,6 +511,9 @@ fn order_of(job: NewJob, charge: u64, is_call: bool) -> Order {
     submission.reply = if is_unwanted { ReplyMode::None } else { ReplyMode::Push };
     submission.wants_progress = job.want.contains(Want::PROGRESS);
     submission.wants_partial = job.want.contains(Want::PARTIAL);
+    // What ends by a result that is told is not asked about before.
+    submission.is_patient =
+        is_call || (job.want.contains(Want::RESULT) && !job.want.contains(Want::ACCEPTED));
     if job.has_own_id {
         submission.content = Some(content_of(&submission));
     }

@@ -90,6 +90,7 @@ fn submission() -> Submission {
         content: None,
         wants_progress: false,
         wants_partial: false,
+        is_patient: false,
     }
 }
 
@@ -112,6 +113,7 @@ fn to_broker() -> Vec<ToBroker> {
             content: Some(vec![1; limits::CONTENT_LEN_MAX]),
             wants_progress: true,
             wants_partial: true,
+            is_patient: true,
             ..submission()
         })),
         ToBroker::Submit(Box::new(Submission {

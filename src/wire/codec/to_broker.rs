@@ -14,6 +14,7 @@ const FLAG_REPLY_SHIFT: u64 = 1;
 const FLAG_OWN_ID: u64 = 1 << 3;
 pub(crate) const FLAG_PROGRESS: u64 = 1 << 4;
 pub(crate) const FLAG_PARTIAL: u64 = 1 << 5;
+const FLAG_PATIENT: u64 = 1 << 6;
 
 impl Command for ToBroker {
     fn encode(&self, w: &mut Writer<'_>) {
@@ -146,7 +147,7 @@ impl Command for ToBroker {
     }
 
     fn is_urgent(&self) -> bool {
-        matches!(self, ToBroker::Submit(_))
+        matches!(self, ToBroker::Submit(job) if !job.is_patient)
     }
 }
 
@@ -242,6 +243,7 @@ fn write_submit(job: &Submission, w: &mut Writer<'_>) {
     flags |= if job.content.is_some() { FLAG_OWN_ID } else { 0 };
     flags |= if job.wants_progress { FLAG_PROGRESS } else { 0 };
     flags |= if job.wants_partial { FLAG_PARTIAL } else { 0 };
+    flags |= if job.is_patient { FLAG_PATIENT } else { 0 };
     w.uint(flags);
     match &job.content {
         Some(content) => w.bytes(content),
@@ -288,6 +290,7 @@ fn read_submit(r: &mut Reader<'_>) -> Result<ToBroker, WireError> {
             content: content?,
             wants_progress: flags & FLAG_PROGRESS != 0,
             wants_partial: flags & FLAG_PARTIAL != 0,
+            is_patient: flags & FLAG_PATIENT != 0,
         })
     };
     Ok(match submission() {
