@@ -65,7 +65,7 @@ struct Pending {
     number: u64,
     what: What,
     /// Kept only for a jobs side that may answer `Unknown`.
-    again: Option<ToBroker>,
+    again: Option<Box<ToBroker>>,
 }
 
 /// What a call was for.
@@ -248,7 +248,7 @@ impl<J: Jobs> Broker<J> {
     fn call(&mut self, session: SessionId, number: u64, what: What, again: impl FnOnce() -> ToBroker) -> Tag {
         let tag = self.next_tag;
         self.next_tag += 1;
-        let again = self.jobs.caps().unknown.then(again);
+        let again = self.jobs.caps().unknown.then(|| Box::new(again()));
         self.pending.insert(tag, Pending { session, number, what, again });
         tag
     }
@@ -274,7 +274,7 @@ impl<J: Jobs> Broker<J> {
     fn answered(&mut self, now: Now, tag: Tag, answer: Answer) {
         let Some(Pending { session, number, what, again }) = self.pending.remove(&tag) else { return };
         if answer == Answer::Unknown {
-            return self.repeat(now, session, number, what, again);
+            return self.repeat(now, session, number, what, again.map(|again| *again));
         }
         if !self.sessions.contains_key(&session) {
             return;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::core::job_table::entry::{Attempt, Job};
 use crate::model::limits::{DEDUPE_MAX, DEDUPE_WINDOW_MS, EVENTS_MAX, HISTORIES_MAX};
-use crate::model::{JobId, Now, Outcome, Owner, QueueName};
+use crate::model::{Index, JobId, Now, Outcome, Owner, QueueName};
 
 /// An id chosen by an application whose job is gone.
 #[derive(Clone, Debug, PartialEq)]
@@ -65,20 +65,20 @@ pub(super) struct PastJob {
 /// The last finished jobs.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Past {
-    jobs: BTreeMap<JobId, PastJob>,
+    jobs: Index<JobId, Box<PastJob>>,
     order: VecDeque<(u64, JobId)>,
 }
 
 impl Past {
     pub(super) fn get(&self, id: &JobId) -> Option<&PastJob> {
-        self.jobs.get(id)
+        self.jobs.get(id).map(|job| &**job)
     }
 
     pub(super) fn insert(&mut self, now: Now, id: JobId, job: PastJob) {
         while self.order.len() >= HISTORIES_MAX {
             self.drop_oldest();
         }
-        if self.jobs.insert(id, job).is_none() {
+        if self.jobs.insert(id, Box::new(job)).is_none() {
             self.order.push_back((now.us, id));
         }
     }
