@@ -57,6 +57,8 @@ struct Known {
     grants: u32,
     cancelled: bool,
     end: Option<End>,
+    /// It was told without the result, which nobody had a claim on.
+    end_is_forgotten: bool,
 }
 
 #[derive(Debug)]
@@ -226,6 +228,7 @@ impl Judge {
                     grants: 0,
                     cancelled: self.cancelled_early.contains(&job.id),
                     end: None,
+                    end_is_forgotten: false,
                 });
             }
             (PeerKind::Worker, ToBroker::Register { queue, .. }) => {
@@ -515,14 +518,20 @@ impl Judge {
             end.outcome
         );
         if let Some(before) = &job.end {
+            // Where nobody had a claim on the result, one reader may be told that it is not kept while another, who
+            // asked before, is still to get it.
+            let one_has_none = is_forgotten || job.end_is_forgotten;
             let same = before.outcome == end.outcome && before.attempt == end.attempt;
-            rule!(same && (is_forgotten || *before == end), "job {id} ended {before:?} and then {end:?}");
+            rule!(same && (one_has_none || *before == end), "job {id} ended {before:?} and then {end:?}");
+            if job.end_is_forgotten && !is_forgotten {
+                (job.end, job.end_is_forgotten) = (Some(end), false);
+            }
             return;
         }
         let is_kept =
             job.reply != ReplyMode::None && !job.cancelled && now.us < job.taken_us + RESULT_TTL_MS * MS;
         rule!(!is_forgotten || !is_kept, "the result of job {id} is forgotten, and nobody had it");
-        job.end = Some(end.clone());
+        (job.end, job.end_is_forgotten) = (Some(end.clone()), is_forgotten);
         self.tally.one(&format!("outcome {}", end.outcome.name()));
         let (rules, token, attempts) = (job.rules.clone(), job.token, job.attempts);
         let grants = job.grants;
