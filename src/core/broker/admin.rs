@@ -1,4 +1,4 @@
-//! ADMIN commands: what operators ask, answered as JSON by REPLY. docs/ADMIN.md lists them.
+//! ADMIN commands: what operators ask, answered as JSON by REPLY. `api::commands` lists them.
 
 use std::collections::BTreeMap;
 
