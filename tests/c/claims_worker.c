@@ -12,7 +12,8 @@
  *     exit           ends by exit(0) within the job
  *
  * Each line it prints carries the time in microseconds of CLOCK_MONOTONIC, which is the same for all processes:
- * `start TIME ID ATTEMPT`, and `answered TIME ID STATUS` with what the library said to the answer. The header "worker"
+ * `start TIME ID ATTEMPT`, `answered TIME ID STATUS` with what the library said to the answer, and `stats TIME ID JSON`
+ * with what it counts. The header "worker"
  * of a result is the process id. */
 #define _GNU_SOURCE
 #include <forebay.h>
@@ -89,6 +90,16 @@ static forebay_status_t work(forebay_job_t *job, char *deed) {
     return complete(job, rest);
 }
 
+/* What the library counts, the answer before included. */
+static void tell_stats(const char *id) {
+    forebay_result_t *result;
+    if (forebay_worker_stats(worker, &result, NULL) < 0) return;
+    size_t len;
+    const char *json = forebay_result_frame(result, 0, &len);
+    printf("stats %" PRId64 " %s %.*s\n", now_us(), id, (int)len, json);
+    forebay_result_free(result);
+}
+
 static void handle(forebay_job_t *job) {
     forebay_job_view_t view = {.struct_size = sizeof view};
     char id[64], deed[256];
@@ -99,6 +110,7 @@ static void handle(forebay_job_t *job) {
     printf("start %" PRId64 " %s %" PRIu32 "\n", now_us(), id, view.attempt);
     forebay_status_t status = work(job, deed);
     printf("answered %" PRId64 " %s %s\n", now_us(), id, forebay_status_name(status));
+    tell_stats(id);
 }
 
 int main(int argc, char **argv) {

@@ -32,6 +32,8 @@ impl JobTable {
             self.orphans.insert(held.id, orphan);
             return;
         }
+        // An answer it brings is late, and refused like any other.
+        self.counters.stale += u64::from(held.answered);
         self.events.push_back(Event::Reply { tag, answer: Answer::Dropped });
     }
 
