@@ -125,9 +125,9 @@ int main(int argc, char **argv) {
     calls(client);
     many(client);
     errors(client);
-    CHECK(threads == 4);
     worker.stop();
     working.join();
+    CHECK(threads == 4);
     CHECK(!worker.receive());
     forebay::client moved(std::move(client));
     CHECK(moved.stats().data().front() == '{');
