@@ -1,25 +1,237 @@
 //! What the jobs side writes down: each change of a durable job's state, one record. Replaying the records in
 //! order gives the state again, so whatever is not in a record did not happen.
+//!
+//! [`Standing::apply`] is the one place that says what the records of a job add up to; the store, which must write the
+//! sum again when it moves a job, and the recovery of the table both go by it.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use crate::model::{JobId, JobRules, Owner, Submission, Token, Verdict};
+use crate::model::limits::ATTEMPTS_KEPT_MAX;
+use crate::model::{JobId, JobOptions, JobRules, Outcome, Owner, QueueName, Submission, Token, Verdict};
 
 /// One change of state.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Record {
     /// The broker started on its store for the `epoch`-th time; the first record of each life.
     Booted { epoch: u64, broker: [u8; 16] },
-    /// A job was accepted.
+    /// A job was accepted. What its options said is in `rules`; the options themselves are not kept.
     Submitted { owner: Arc<Owner>, job: Arc<Submission>, rules: Arc<JobRules>, wall_ms: u64, sequence: u64 },
     /// A worker was handed the job.
     Leased { id: JobId, token: Token },
     /// The worker began it. Appended, never waited for.
-    Started { id: JobId, token: Token, attempt: u32 },
-    /// The job waits again, until this moment of the wall clock.
-    Requeued { id: JobId, attempts: u32, losses: u32, releases: u32, suspect: bool, not_before_wall_ms: u64 },
+    Started { id: JobId, token: Token, attempt: u32, worker: Arc<str>, wall_ms: u64 },
+    /// The job waits again.
+    Requeued {
+        id: JobId,
+        /// Whose word still counts; 0: nobody's.
+        token: Token,
+        attempts: u32,
+        losses: u32,
+        releases: u32,
+        suspect: bool,
+        /// Not to be handed out before.
+        not_before_wall_ms: u64,
+        wall_ms: u64,
+        /// How the attempt ended that was running, if one was.
+        how: Cow<'static, str>,
+    },
     /// The job has ended.
     Ended { id: JobId, verdict: Arc<Verdict>, wall_ms: u64 },
-    /// Its result need not be kept.
+    /// Its result need not be kept, and nothing of it remembered.
     Forgotten { id: JobId },
+    /// Its result need not be kept; the id, chosen by an application, must not run again.
+    Buried(Arc<Buried>),
+    /// What an operator set for a queue; the last one counts.
+    QueueSet(Arc<QueueKept>),
+    /// What the records of a job add up to. Written by the store behind a `Submitted` that it moved.
+    Stands { id: JobId, standing: Box<Standing> },
+}
+
+/// An id chosen by an application whose job is gone.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Buried {
+    /// The id. It is remembered until it is too old to be submitted.
+    pub id: JobId,
+    /// Whose it was.
+    pub owner: Arc<Owner>,
+    /// The hash of what makes two submissions the same job; empty when it was cancelled before it came, which any
+    /// content then is.
+    pub content: Vec<u8>,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// How often it had been started.
+    pub attempt: u32,
+}
+
+/// What an operator set for a queue.
+#[derive(Clone, Debug, PartialEq)]
+pub struct QueueKept {
+    /// The queue.
+    pub queue: QueueName,
+    /// Its defaults.
+    pub options: JobOptions,
+    /// Nothing is handed out.
+    pub paused: bool,
+}
+
+/// What is remembered of one attempt.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Attempt {
+    /// Which, from 1.
+    pub number: u32,
+    /// Who made it.
+    pub worker: Arc<str>,
+    /// When it began.
+    pub started_wall_ms: u64,
+    /// When it ended; 0 while it runs.
+    pub ended_wall_ms: u64,
+    /// "running", or how it ended.
+    pub how: Cow<'static, str>,
+}
+
+/// How an attempt stands that has not ended.
+pub const RUNNING: &str = "running";
+
+/// What the records of one job add up to, beside its submission and its verdict.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Standing {
+    /// The token of the last grant; 0 when nobody's word counts.
+    pub token: Token,
+    /// A worker holds it: handed out, and neither ended nor put back since.
+    pub held: bool,
+    /// The one that was handed it last had begun it.
+    pub begun: bool,
+    /// How often it was started.
+    pub attempts: u32,
+    /// Counted losses.
+    pub losses: u32,
+    /// How often it was released.
+    pub releases: u32,
+    /// It shared a loss with others.
+    pub suspect: bool,
+    /// Not to be handed out before.
+    pub not_before_wall_ms: u64,
+    /// Its attempts, the last ones, oldest first.
+    pub history: Vec<Attempt>,
+}
+
+impl Standing {
+    /// What stands after one more record of this job.
+    pub fn apply(&mut self, record: &Record) {
+        match record {
+            Record::Leased { token, .. } => {
+                (self.token, self.held, self.begun) = (*token, true, false);
+                self.not_before_wall_ms = 0;
+            }
+            Record::Started { token, attempt, worker, wall_ms, .. } => {
+                (self.token, self.held, self.begun) = (*token, true, true);
+                self.attempts = *attempt;
+                self.begin_attempt(*attempt, worker, *wall_ms);
+            }
+            Record::Requeued {
+                token,
+                attempts,
+                losses,
+                releases,
+                suspect,
+                not_before_wall_ms,
+                wall_ms,
+                how,
+                ..
+            } => {
+                (self.token, self.held) = (*token, false);
+                self.begun &= *token != 0;
+                (self.attempts, self.losses, self.releases) = (*attempts, *losses, *releases);
+                self.suspect = *suspect;
+                self.not_before_wall_ms = *not_before_wall_ms;
+                self.end_attempt(how.clone(), *wall_ms);
+            }
+            Record::Ended { verdict, wall_ms, .. } => {
+                self.held = false;
+                self.attempts = verdict.attempt;
+                if !matches!(verdict.outcome, Outcome::Done | Outcome::Failed) {
+                    self.token = 0;
+                }
+                self.end_attempt(how_ended(verdict).into(), *wall_ms);
+            }
+            Record::Stands { standing, .. } => self.clone_from(standing),
+            _ => {}
+        }
+    }
+
+    fn begin_attempt(&mut self, number: u32, worker: &Arc<str>, wall_ms: u64) {
+        // The same attempt again: it was adopted after a restart, and goes on.
+        if let Some(last) = self.history.last_mut().filter(|last| last.number == number) {
+            (last.how, last.ended_wall_ms) = (RUNNING.into(), 0);
+            return;
+        }
+        if self.history.len() >= ATTEMPTS_KEPT_MAX {
+            self.history.remove(0);
+        }
+        let worker = worker.clone();
+        self.history.push(Attempt {
+            number,
+            worker,
+            started_wall_ms: wall_ms,
+            ended_wall_ms: 0,
+            how: RUNNING.into(),
+        });
+    }
+
+    fn end_attempt(&mut self, how: Cow<'static, str>, wall_ms: u64) {
+        if let Some(last) = self.history.last_mut().filter(|last| last.how == RUNNING) {
+            (last.how, last.ended_wall_ms) = (how, wall_ms);
+        }
+    }
+}
+
+/// The word for an attempt that ended with its job.
+fn how_ended(verdict: &Verdict) -> &'static str {
+    match verdict.outcome {
+        Outcome::Done => "done",
+        Outcome::Failed => "failed",
+        Outcome::TimedOut if verdict.code == "stalled" => "stalled",
+        Outcome::TimedOut => "run timeout",
+        Outcome::Cancelled => "cancelled",
+        Outcome::Expired => "expired",
+        Outcome::Lost | Outcome::Quarantined => "lost",
+        _ => "ended",
+    }
+}
+
+/// A durable job as its records leave it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KeptJob {
+    /// Whose it is.
+    pub owner: Arc<Owner>,
+    /// The job; its options are not kept, and once it has ended its body and headers need not be.
+    pub job: Arc<Submission>,
+    /// What it lives by.
+    pub rules: Arc<JobRules>,
+    /// When it was accepted.
+    pub wall_ms: u64,
+    /// Its place in the order of acceptance.
+    pub sequence: u64,
+    /// What happened to it since.
+    pub standing: Standing,
+    /// How it ended, and when.
+    pub ended: Option<(Arc<Verdict>, u64)>,
+}
+
+/// Everything a store kept over a restart.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Kept {
+    /// How often the broker has started on this store, this time included.
+    pub epoch: u64,
+    /// The broker's id, the same for as long as the store lives.
+    pub broker: [u8; 16],
+    /// The last moment any record speaks of.
+    pub wall_ms: u64,
+    /// Jobs that were not forgotten, in the order of acceptance.
+    pub jobs: Vec<KeptJob>,
+    /// Ids that must not run again, in the order of ids.
+    pub buried: Vec<Arc<Buried>>,
+    /// What was set for queues, by name.
+    pub queues: Vec<Arc<QueueKept>>,
 }

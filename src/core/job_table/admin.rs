@@ -3,10 +3,11 @@
 use serde_json::{Value, json};
 
 use crate::core::job_table::admit::check_rules;
-use crate::core::job_table::entry::{Attempt, Job, State};
+use crate::core::job_table::entry::{Job, State};
 use crate::core::job_table::remember::{Happened, Kept, PastJob};
 use crate::core::job_table::{JobTable, live};
-use crate::core::jobs::{Admin, Answer, Asker, Event, Tag};
+use crate::core::jobs::{Admin, Answer, Asker, Tag};
+use crate::core::record::{Attempt, QueueKept, Record};
 use crate::model::limits::LIST_MAX;
 use crate::model::{Failure, JobId, JobOptions, Now, Outcome, QueueName, Status};
 
@@ -25,7 +26,16 @@ impl JobTable {
             }
         };
         let answer = answer.map_or_else(Answer::Refused, Answer::Json);
-        self.events.push_back(Event::Reply { tag, answer });
+        let durable =
+            self.config.durable && matches!(what, Admin::QueueSet { .. } | Admin::QueuePause { .. });
+        self.answer(durable, tag, answer);
+    }
+
+    /// Writes down what is set for a queue.
+    fn record_queue(&mut self, name: &QueueName) {
+        let Some(queue) = self.queues.get(name).filter(|_| self.config.durable) else { return };
+        let kept = QueueKept { queue: name.clone(), options: queue.options.clone(), paused: queue.paused };
+        self.record(true, || Record::QueueSet(kept.into()));
     }
 
     fn status(&self) -> Value {
@@ -91,11 +101,13 @@ impl JobTable {
         let queue = self.queue(name);
         queue.rules = rules.into();
         queue.options = options.clone();
+        self.record_queue(name);
         Ok(json!({ "queue": name.as_str() }))
     }
 
     fn pause_queue(&mut self, now: Now, name: &QueueName, paused: bool) -> Value {
         self.queue(name).paused = paused;
+        self.record_queue(name);
         if paused {
             self.drop_queue_if_unused(name);
         } else {

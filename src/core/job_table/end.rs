@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use crate::core::job_table::JobTable;
 use crate::core::job_table::entry::{Job, State};
-use crate::core::job_table::remember::{Happened, PastJob, Tombstone};
+use crate::core::job_table::remember::{Happened, PastJob};
 use crate::core::jobs::{Answer, Asker, Event, Tag};
-use crate::core::record::Record;
+use crate::core::record::{Buried, Record};
 use crate::model::{
     Body, Headers, JobId, Meta, Now, Outcome, QueueName, ReplyMode, Status, Submission, Verdict,
 };
@@ -136,6 +136,7 @@ impl JobTable {
         }
         let State::Ended { verdict, .. } = job.state else { return };
         let owner = job.asker.owner;
+        let (id, durable) = (job.id, job.durable);
         let content = match job.content {
             Some(content) => {
                 self.named_ids -= 1;
@@ -145,13 +146,12 @@ impl JobTable {
             None => is_early.then(Vec::new),
         };
         if let Some(content) = content {
-            let tombstone = Tombstone {
-                owner: owner.clone(),
-                content,
-                outcome: verdict.outcome,
-                attempt: verdict.attempt,
-            };
-            self.tombstones.insert(job.id, tombstone);
+            let (owner, outcome, attempt) = (owner.clone(), verdict.outcome, verdict.attempt);
+            let buried = Arc::new(Buried { id, owner, content, outcome, attempt });
+            self.record(durable, || Record::Buried(buried.clone()));
+            self.tombstones.insert(buried);
+        } else {
+            self.record(durable, || Record::Forgotten { id });
         }
         let past = PastJob {
             owner,
@@ -284,7 +284,6 @@ impl JobTable {
         let mut durable = false;
         if let Some(slot) = slot {
             durable = self.job(slot).durable;
-            self.record(durable, || Record::Forgotten { id });
             self.remove(now, slot);
         }
         self.answer(durable, tag, Answer::Done);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::core::jobs::{Asker, WorkerId};
+use crate::core::record::{Attempt, RUNNING};
 use crate::model::limits::JOB_OVERHEAD_LEN;
 use crate::model::{
     Body, Headers, JobId, JobRules, Lease, Now, Outcome, QueueName, ReplyMode, Token, Verdict,
@@ -22,17 +23,6 @@ pub(super) enum State {
     Running { worker: WorkerId, until_us: u64, started_us: u64, said_us: u64 },
     /// Over; it stays for whoever wants the result until `keep_us`.
     Ended { verdict: Arc<Verdict>, keep_us: u64 },
-}
-
-/// What is remembered of one attempt.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Attempt {
-    pub(super) number: u32,
-    pub(super) worker: Arc<str>,
-    pub(super) started_wall_ms: u64,
-    pub(super) ended_wall_ms: u64,
-    /// "running", or how it ended.
-    pub(super) how: &'static str,
 }
 
 /// A job.
@@ -141,14 +131,11 @@ impl Job {
     /// Notes how the attempt that is running has ended.
     pub(super) fn note_attempt_end(&mut self, how: &'static str, wall_ms: u64) {
         if let Some(attempt) = self.history.last_mut().filter(|attempt| attempt.how == RUNNING) {
-            attempt.how = how;
+            attempt.how = how.into();
             attempt.ended_wall_ms = wall_ms;
         }
     }
 }
-
-/// How an attempt stands that has not ended.
-pub(super) const RUNNING: &str = "running";
 
 /// `ms` after `from_us`; never for 0.
 fn after(from_us: u64, ms: u64) -> Option<u64> {

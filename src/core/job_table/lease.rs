@@ -2,10 +2,10 @@
 
 use crate::core::job_table::JobTable;
 use crate::core::job_table::end::Close;
-use crate::core::job_table::entry::{Attempt, RUNNING, State};
+use crate::core::job_table::entry::State;
 use crate::core::job_table::remember::Happened;
 use crate::core::jobs::{Answer, End, Event, Tag, Word, WorkerId};
-use crate::core::record::Record;
+use crate::core::record::{Attempt, RUNNING, Record};
 use crate::model::limits::{ATTEMPTS_KEPT_MAX, LOSSES_MAX};
 use crate::model::{Lease, Now, Outcome, Status, Stop};
 use crate::wire::command::{Fault, Retry};
@@ -33,15 +33,15 @@ impl JobTable {
         }
         job.history.push(Attempt {
             number: job.attempts,
-            worker: name,
+            worker: name.clone(),
             started_wall_ms: now.wall_ms,
             ended_wall_ms: 0,
-            how: RUNNING,
+            how: RUNNING.into(),
         });
         let (durable, id, attempt) = (job.durable, job.id, job.attempts);
         self.counters.started += 1;
         self.note(now, lease.slot, Happened::Started, "");
-        self.record(durable, || Record::Started { id, token, attempt });
+        self.record(durable, || Record::Started { id, token, attempt, worker: name, wall_ms: now.wall_ms });
         self.rearm(lease.slot);
     }
 
@@ -90,7 +90,7 @@ impl JobTable {
             self.set_running(now, slot);
             let job = self.job_mut(slot);
             if let Some(attempt) = job.history.last_mut() {
-                (attempt.how, attempt.ended_wall_ms) = (RUNNING, 0);
+                (attempt.how, attempt.ended_wall_ms) = (RUNNING.into(), 0);
             }
         }
         self.rearm(slot);
@@ -356,16 +356,20 @@ impl JobTable {
 
     fn requeue(&mut self, now: Now, slot: u32, wait_ms: u64, why: &'static str) {
         let job = self.job(slot);
-        let (durable, id, attempts, losses, releases, suspect) =
-            (job.durable, job.id, job.attempts, job.losses, job.releases, job.suspect);
-        self.record(durable, || Record::Requeued {
-            id,
-            attempts,
-            losses,
-            releases,
-            suspect,
+        let requeued = job.durable.then(|| Record::Requeued {
+            id: job.id,
+            token: job.token,
+            attempts: job.attempts,
+            losses: job.losses,
+            releases: job.releases,
+            suspect: job.suspect,
             not_before_wall_ms: now.wall_ms.saturating_add(wait_ms),
+            wall_ms: now.wall_ms,
+            how: job.history.last().map_or("".into(), |last| last.how.clone()),
         });
+        if let Some(requeued) = requeued {
+            self.record(true, || requeued);
+        }
         self.note(now, slot, Happened::Requeued, why);
         if wait_ms == 0 {
             return self.enqueue(now, slot);

@@ -4,10 +4,10 @@
 //! answered when the client comes, or when the orphan's time is over.
 
 use crate::core::job_table::JobTable;
-use crate::core::job_table::entry::{Attempt, RUNNING, State};
+use crate::core::job_table::entry::State;
 use crate::core::job_table::remember::Happened;
 use crate::core::jobs::{Answer, Event, Tag, WorkerId};
-use crate::core::record::Record;
+use crate::core::record::{Attempt, RUNNING, Record};
 use crate::model::limits::ORPHAN_MS;
 use crate::model::{JobId, Lease, Now};
 use crate::wire::command::Presented;
@@ -68,20 +68,26 @@ impl JobTable {
         job.first = false;
         let number = job.attempts;
         match job.history.last_mut().filter(|attempt| attempt.number == number) {
-            Some(attempt) => (attempt.how, attempt.ended_wall_ms) = (RUNNING, 0),
+            Some(attempt) => (attempt.how, attempt.ended_wall_ms) = (RUNNING.into(), 0),
             None => job.history.push(Attempt {
                 number,
-                worker: name,
+                worker: name.clone(),
                 started_wall_ms: now.wall_ms,
                 ended_wall_ms: 0,
-                how: RUNNING,
+                how: RUNNING.into(),
             }),
         }
         let (durable, id) = (job.durable, job.id);
         self.counters.adopted += 1;
         self.note(now, slot, Happened::Started, "adopted");
         self.record(durable, || Record::Leased { id, token });
-        self.record(durable, || Record::Started { id, token, attempt: number });
+        self.record(durable, || Record::Started {
+            id,
+            token,
+            attempt: number,
+            worker: name,
+            wall_ms: now.wall_ms,
+        });
         self.rearm(slot);
         self.answer(durable, tag, Answer::Adopted(Lease { slot, token }));
     }

@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::core::job_table::JobTable;
-use crate::core::job_table::entry::{Attempt, State};
+use crate::core::job_table::entry::State;
 use crate::core::jobs::{Asker, SessionId};
-use crate::core::record::Record;
+use crate::core::record::{Buried, QueueKept, Record, Standing};
 use crate::model::{JobId, Now, Outcome, ReplyMode, Verdict};
 
 /// A session nobody has: the one of a job whose submitter has not come back yet.
@@ -17,9 +17,8 @@ const NOBODY: SessionId = SessionId(0);
 
 /// How a job stands after all records about it.
 #[derive(Debug, Default)]
-struct Standing {
-    not_before_wall_ms: u64,
-    held: bool,
+struct Replayed {
+    standing: Standing,
     verdict: Option<(Arc<Verdict>, u64)>,
     forgotten: bool,
 }
@@ -28,19 +27,19 @@ impl JobTable {
     /// Takes the jobs of these records, in order, into an empty table. Jobs that workers held wait `reattach_ms` for
     /// whoever presents them. Nothing is told and nothing recorded.
     pub fn recover(&mut self, now: Now, records: impl IntoIterator<Item = Record>) {
-        let mut standings: BTreeMap<u32, Standing> = BTreeMap::new();
+        let mut replayed: BTreeMap<u32, Replayed> = BTreeMap::new();
         for record in records {
-            self.replay(now, record, &mut standings);
+            self.replay(now, record, &mut replayed);
         }
-        for (slot, standing) in standings {
-            self.settle(now, slot, standing);
+        for (slot, replayed) in replayed {
+            self.settle(now, slot, replayed);
         }
         self.events.clear();
         self.records.clear();
         (self.records_written, self.records_handed, self.records_synced) = (0, 0, 0);
     }
 
-    fn replay(&mut self, now: Now, record: Record, standings: &mut BTreeMap<u32, Standing>) {
+    fn replay(&mut self, now: Now, record: Record, replayed: &mut BTreeMap<u32, Replayed>) {
         match record {
             Record::Booted { .. } => {}
             Record::Submitted { owner, job, rules, wall_ms, sequence } => {
@@ -58,66 +57,76 @@ impl JobTable {
                 entry.accepted_wall_ms = wall_ms;
                 entry.accepted_us = now.us.saturating_sub(since_us);
                 let not_before_wall_ms = wall_ms + entry.rules.delay_ms;
-                standings.insert(slot, Standing { not_before_wall_ms, ..Standing::default() });
+                let standing = Standing { not_before_wall_ms, ..Standing::default() };
+                replayed.insert(slot, Replayed { standing, ..Replayed::default() });
             }
-            Record::Leased { id, token } => self.replay_on(id, standings, |job, standing| {
-                (job.token, job.begun) = (token, false);
-                standing.held = true;
+            Record::Buried(buried) => {
+                self.replay_on(buried.id, replayed, |job| job.forgotten = true);
+                self.bury_again(now, buried);
+            }
+            Record::QueueSet(kept) => self.set_queue_again(&kept),
+            Record::Forgotten { id } => self.replay_on(id, replayed, |job| job.forgotten = true),
+            Record::Leased { id, .. }
+            | Record::Started { id, .. }
+            | Record::Requeued { id, .. }
+            | Record::Stands { id, .. } => {
+                self.replay_on(id, replayed, |job| job.standing.apply(&record));
+            }
+            Record::Ended { id, ref verdict, wall_ms } => self.replay_on(id, replayed, |job| {
+                job.standing.apply(&record);
+                job.verdict = Some((verdict.clone(), wall_ms));
             }),
-            Record::Started { id, token, attempt } => self.replay_on(id, standings, |job, standing| {
-                (job.token, job.begun, job.attempts) = (token, true, attempt);
-                job.history.push(Attempt {
-                    number: attempt,
-                    worker: "".into(),
-                    started_wall_ms: 0,
-                    ended_wall_ms: 0,
-                    how: "lost",
-                });
-                standing.held = true;
-            }),
-            Record::Requeued { id, attempts, losses, releases, suspect, not_before_wall_ms } => self
-                .replay_on(id, standings, |job, standing| {
-                    (job.attempts, job.losses, job.releases, job.suspect) =
-                        (attempts, losses, releases, suspect);
-                    (job.token, job.begun) = (0, false);
-                    (standing.held, standing.not_before_wall_ms) = (false, not_before_wall_ms);
-                }),
-            Record::Ended { id, verdict, wall_ms } => {
-                self.replay_on(id, standings, |_, standing| standing.verdict = Some((verdict, wall_ms)))
-            }
-            Record::Forgotten { id } => {
-                self.replay_on(id, standings, |_, standing| standing.forgotten = true)
-            }
         }
     }
 
     fn replay_on(
         &mut self,
         id: JobId,
-        standings: &mut BTreeMap<u32, Standing>,
-        change: impl FnOnce(&mut super::entry::Job, &mut Standing),
+        replayed: &mut BTreeMap<u32, Replayed>,
+        change: impl FnOnce(&mut Replayed),
     ) {
-        let Some(&slot) = self.ids.get(&id) else { return };
-        let Some(standing) =
-            standings.get_mut(&slot).filter(|standing| standing.verdict.is_none() || !standing.forgotten)
-        else {
-            return;
-        };
-        let job = self.slots[slot as usize].as_mut().expect("a slot in use holds a job");
-        change(job, standing);
+        let Some(slot) = self.ids.get(&id) else { return };
+        if let Some(job) = replayed.get_mut(slot).filter(|job| !job.forgotten) {
+            change(job);
+        }
+    }
+
+    /// An id that must not run again, though its job is gone.
+    fn bury_again(&mut self, now: Now, buried: Arc<Buried>) {
+        // A job that is still in the table is buried by `remove`, with what its verdict says.
+        if !self.ids.contains(&buried.id) {
+            self.tombstones.insert(buried);
+            self.tombstones.expire(now.wall_ms);
+        }
+    }
+
+    fn set_queue_again(&mut self, kept: &QueueKept) {
+        let rules = self.default_rules.with(&kept.options);
+        let queue = self.queue(&kept.queue);
+        queue.rules = rules.into();
+        queue.options = kept.options.clone();
+        queue.paused = kept.paused;
+        self.drop_queue_if_unused(&kept.queue);
     }
 
     /// Puts a recovered job where it belongs.
-    fn settle(&mut self, now: Now, slot: u32, standing: Standing) {
-        if let Some((verdict, wall_ms)) = standing.verdict {
-            return self.settle_ended(now, slot, verdict, wall_ms, standing.forgotten);
+    fn settle(&mut self, now: Now, slot: u32, replayed: Replayed) {
+        let Replayed { standing, verdict, forgotten } = replayed;
+        let job = self.job_mut(slot);
+        (job.token, job.begun, job.suspect) = (standing.token, standing.begun, standing.suspect);
+        (job.attempts, job.losses, job.releases) = (standing.attempts, standing.losses, standing.releases);
+        job.history = standing.history;
+        if let Some((verdict, wall_ms)) = verdict {
+            return self.settle_ended(now, slot, verdict, wall_ms, forgotten);
         }
         let reattach_ms = self.config.reattach_ms;
         let wait_ms = standing.not_before_wall_ms.saturating_sub(now.wall_ms);
         if standing.held || wait_ms > 0 {
             let wait_ms = if standing.held { reattach_ms } else { wait_ms };
-            self.job_mut(slot).first = standing.held;
-            self.job_mut(slot).state = State::Delayed { until_us: now.after_ms(wait_ms) };
+            let job = self.job_mut(slot);
+            job.note_attempt_end("lost", now.wall_ms);
+            job.first = standing.held;
+            job.state = State::Delayed { until_us: now.after_ms(wait_ms) };
             self.rearm(slot);
         } else {
             self.enqueue(now, slot);

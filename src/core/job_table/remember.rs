@@ -3,31 +3,22 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use crate::core::job_table::entry::{Attempt, Job};
+use crate::core::job_table::entry::Job;
+use crate::core::record::{Attempt, Buried};
 use crate::model::limits::{DEDUPE_MAX, DEDUPE_WINDOW_MS, EVENTS_MAX, HISTORIES_MAX};
 use crate::model::{Index, JobId, Now, Outcome, Owner, QueueName};
 
-/// An id chosen by an application whose job is gone.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Tombstone {
-    pub(super) owner: Arc<Owner>,
-    /// The hash it came with; empty when it was cancelled before it came, which any content then is.
-    pub(super) content: Vec<u8>,
-    pub(super) outcome: Outcome,
-    pub(super) attempt: u32,
-}
-
 /// Ids that are remembered until they are too old to be submitted.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Tombstones(BTreeMap<JobId, Tombstone>);
+pub(super) struct Tombstones(BTreeMap<JobId, Arc<Buried>>);
 
 impl Tombstones {
-    pub(super) fn get(&self, id: &JobId) -> Option<&Tombstone> {
-        self.0.get(id)
+    pub(super) fn get(&self, id: &JobId) -> Option<&Buried> {
+        self.0.get(id).map(|buried| &**buried)
     }
 
-    pub(super) fn insert(&mut self, id: JobId, tombstone: Tombstone) {
-        self.0.insert(id, tombstone);
+    pub(super) fn insert(&mut self, buried: Arc<Buried>) {
+        self.0.insert(buried.id, buried);
     }
 
     /// No further id can be promised to be remembered.
