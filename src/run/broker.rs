@@ -353,7 +353,7 @@ impl Driver {
                 self.hub.handle(now, output);
             }
             let Some(Io::Append { upto, records }) = self.broker.poll_io() else { return Ok(()) };
-            self.store.append(records).map_err(|why| Failure::new(Status::Store, why))?;
+            self.store.append(&records).map_err(|error| Failure::new(Status::Store, error.to_string()))?;
             self.broker.io_done(now, IoDone::Synced { upto });
         }
     }

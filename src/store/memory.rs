@@ -1,7 +1,7 @@
 //! Records in memory: for brokers without a folder, and for simulations, where they outlive a simulated crash.
 
 use crate::core::record::Record;
-use crate::store::Store;
+use crate::store::{Store, StoreError, StoreStats};
 
 /// Keeps records until it is dropped.
 #[derive(Clone, Debug, Default)]
@@ -17,8 +17,16 @@ impl MemoryStore {
 }
 
 impl Store for MemoryStore {
-    fn append(&mut self, records: Vec<Record>) -> Result<(), String> {
-        self.records.extend(records);
+    fn append(&mut self, records: &[Record]) -> Result<(), StoreError> {
+        self.records.extend_from_slice(records);
         Ok(())
+    }
+
+    fn has_room(&mut self) -> bool {
+        true
+    }
+
+    fn stats(&self) -> StoreStats {
+        StoreStats { records: self.records.len() as u64, ..StoreStats::default() }
     }
 }

@@ -1,0 +1,275 @@
+//! Records to bytes.
+
+use rmp::encode::{self, ByteBuf};
+
+use crate::core::record::{Attempt, Buried, QueueKept, Record, Standing};
+use crate::model::{Body, Headers, JobId, JobOptions, JobRules, Level, Meta, Owner, Submission, Verdict};
+
+/// Appends the record's bytes to `out`. Its kind and version stand in the frame around it.
+pub fn encode(record: &Record, out: &mut Vec<u8>) {
+    // The buffer type of `rmp` whose writes cannot fail; it is handed back below.
+    let mut bytes = ByteBuf::from_vec(std::mem::take(out));
+    let to = &mut bytes;
+    match record {
+        Record::Booted { epoch, broker } => {
+            uint(to, *epoch);
+            bin(to, broker);
+        }
+        Record::Submitted { owner, job, rules, wall_ms, sequence } => {
+            id(to, &job.id);
+            uint(to, *sequence);
+            uint(to, *wall_ms);
+            submitter(to, owner, job, rules);
+            submission(to, job);
+        }
+        Record::Leased { id: job, token } => {
+            id(to, job);
+            uint(to, *token);
+        }
+        Record::Started { id: job, token, attempt, worker, wall_ms } => {
+            id(to, job);
+            uint(to, *token);
+            uint(to, u64::from(*attempt));
+            text(to, worker);
+            uint(to, *wall_ms);
+        }
+        Record::Requeued {
+            id: job,
+            token,
+            attempts,
+            losses,
+            releases,
+            suspect,
+            not_before_wall_ms,
+            wall_ms,
+            how,
+        } => {
+            id(to, job);
+            uint(to, *token);
+            for count in [*attempts, *losses, *releases] {
+                uint(to, u64::from(count));
+            }
+            boolean(to, *suspect);
+            uint(to, *not_before_wall_ms);
+            uint(to, *wall_ms);
+            text(to, how);
+        }
+        Record::Ended { id: job, verdict: end, wall_ms } => {
+            id(to, job);
+            uint(to, *wall_ms);
+            verdict(to, end);
+        }
+        Record::Forgotten { id: job } => id(to, job),
+        Record::Buried(buried) => bury(to, buried),
+        Record::QueueSet(kept) => queue(to, kept),
+        Record::Stands { id: job, standing } => {
+            id(to, job);
+            stands(to, standing);
+        }
+    }
+    *out = bytes.into_vec();
+}
+
+/// No fewer bytes than the record takes, found without encoding it.
+pub fn encoded_len_max(record: &Record) -> usize {
+    // Numbers take up to 9 bytes each, and every text and every part of a body up to 5 beside its own bytes.
+    const FIXED: usize = 512;
+    let body_len = |body: &Body| body.len() + 5 * body.0.len();
+    let headers_len = |headers: &Headers| headers.len() + 10 * headers.0.len();
+    FIXED
+        + match record {
+            Record::Submitted { owner, job, .. } => {
+                let named = owner.user.len() + owner.name.len() + job.queue.as_str().len();
+                named
+                    + job.content.as_ref().map_or(0, Vec::len)
+                    + headers_len(&job.headers)
+                    + body_len(&job.body)
+            }
+            Record::Started { worker, .. } => worker.len(),
+            Record::Requeued { how, .. } => how.len(),
+            Record::Ended { verdict, .. } => {
+                let texts = verdict.code.len() + verdict.message.len() + verdict.detail.len();
+                let facts = verdict.meta.0.iter().map(|(name, value)| name.len() + value.len() + 10);
+                texts + facts.sum::<usize>() + headers_len(&verdict.headers) + body_len(&verdict.body)
+            }
+            Record::Buried(buried) => {
+                buried.owner.user.len() + buried.owner.name.len() + buried.content.len()
+            }
+            Record::QueueSet(kept) => kept.queue.as_str().len(),
+            Record::Stands { standing, .. } => {
+                let attempts = &standing.history;
+                attempts.iter().map(|attempt| attempt.worker.len() + attempt.how.len() + 48).sum()
+            }
+            Record::Booted { .. } | Record::Leased { .. } | Record::Forgotten { .. } => 0,
+        }
+}
+
+/// Who submitted it, where to, and what it lives by: the part that many jobs have in common, and which is read once
+/// for all of them.
+fn submitter(to: &mut ByteBuf, owner: &Owner, job: &Submission, rules: &JobRules) {
+    text(to, &owner.user);
+    text(to, &owner.name);
+    text(to, job.queue.as_str());
+    array(to, 15);
+    uint(to, u64::from(rules.priority));
+    for ms in [rules.delay_ms, rules.queue_ms, rules.run_ms, rules.soft_ms, rules.stall_ms, rules.deadline_ms]
+    {
+        uint(to, ms);
+    }
+    uint(to, u64::from(rules.attempts));
+    uint(to, rules.backoff_ms);
+    uint(to, rules.backoff_ms_max);
+    uint(to, u64::from(rules.releases));
+    uint(to, rules.level as u64);
+    uint(to, rules.result_ttl_ms);
+    uint(to, rules.partial_bytes);
+    boolean(to, rules.refuse_unknown_queue);
+}
+
+fn submission(to: &mut ByteBuf, job: &Submission) {
+    uint(to, job.reply as u64);
+    boolean(to, job.resent);
+    boolean(to, job.wants_progress);
+    boolean(to, job.wants_partial);
+    boolean(to, job.is_patient);
+    match &job.content {
+        Some(content) => bin(to, content),
+        None => nil(to),
+    }
+    headers(to, &job.headers);
+    body(to, &job.body);
+}
+
+fn verdict(to: &mut ByteBuf, verdict: &Verdict) {
+    uint(to, verdict.outcome as u64);
+    uint(to, u64::from(verdict.attempt));
+    text(to, &verdict.code);
+    text(to, &verdict.message);
+    text(to, &verdict.detail);
+    let Meta(facts) = &verdict.meta;
+    array(to, facts.len() * 2);
+    for (name, value) in facts {
+        text(to, name);
+        text(to, value);
+    }
+    headers(to, &verdict.headers);
+    body(to, &verdict.body);
+}
+
+fn bury(to: &mut ByteBuf, buried: &Buried) {
+    id(to, &buried.id);
+    text(to, &buried.owner.user);
+    text(to, &buried.owner.name);
+    bin(to, &buried.content);
+    uint(to, buried.outcome as u64);
+    uint(to, u64::from(buried.attempt));
+}
+
+fn queue(to: &mut ByteBuf, kept: &QueueKept) {
+    text(to, kept.queue.as_str());
+    boolean(to, kept.paused);
+    let JobOptions {
+        priority,
+        delay_ms,
+        queue_ms,
+        run_ms,
+        soft_ms,
+        stall_ms,
+        deadline_ms,
+        attempts,
+        backoff_ms,
+        backoff_ms_max,
+        releases,
+        level,
+        result_ttl_ms,
+        partial_bytes,
+        refuse_unknown_queue,
+    } = &kept.options;
+    array(to, 15);
+    uint_or_nil(to, priority.map(u64::from));
+    for ms in [delay_ms, queue_ms, run_ms, soft_ms, stall_ms, deadline_ms] {
+        uint_or_nil(to, *ms);
+    }
+    uint_or_nil(to, attempts.map(u64::from));
+    uint_or_nil(to, *backoff_ms);
+    uint_or_nil(to, *backoff_ms_max);
+    uint_or_nil(to, releases.map(u64::from));
+    uint_or_nil(to, level.map(|level: Level| level as u64));
+    uint_or_nil(to, *result_ttl_ms);
+    uint_or_nil(to, *partial_bytes);
+    match refuse_unknown_queue {
+        Some(refuse) => boolean(to, *refuse),
+        None => nil(to),
+    }
+}
+
+fn stands(to: &mut ByteBuf, standing: &Standing) {
+    uint(to, standing.token);
+    boolean(to, standing.held);
+    boolean(to, standing.begun);
+    boolean(to, standing.suspect);
+    for count in [standing.attempts, standing.losses, standing.releases] {
+        uint(to, u64::from(count));
+    }
+    uint(to, standing.not_before_wall_ms);
+    array(to, standing.history.len() * 5);
+    for Attempt { number, worker, started_wall_ms, ended_wall_ms, how } in &standing.history {
+        uint(to, u64::from(*number));
+        text(to, worker);
+        uint(to, *started_wall_ms);
+        uint(to, *ended_wall_ms);
+        text(to, how);
+    }
+}
+
+fn headers(to: &mut ByteBuf, Headers(headers): &Headers) {
+    array(to, headers.len() * 2);
+    for (name, value) in headers {
+        text(to, name);
+        bin(to, value);
+    }
+}
+
+fn body(to: &mut ByteBuf, Body(parts): &Body) {
+    array(to, parts.len());
+    for part in parts {
+        bin(to, part);
+    }
+}
+
+// Writing into memory does not fail, so the results of `rmp` are dropped.
+
+fn id(to: &mut ByteBuf, id: &JobId) {
+    bin(to, &id.0);
+}
+
+fn uint(to: &mut ByteBuf, value: u64) {
+    let _ = encode::write_uint(to, value);
+}
+
+fn uint_or_nil(to: &mut ByteBuf, value: Option<u64>) {
+    match value {
+        Some(value) => uint(to, value),
+        None => nil(to),
+    }
+}
+
+fn boolean(to: &mut ByteBuf, value: bool) {
+    let _ = encode::write_bool(to, value);
+}
+
+fn nil(to: &mut ByteBuf) {
+    let _ = encode::write_nil(to);
+}
+
+fn text(to: &mut ByteBuf, text: &str) {
+    let _ = encode::write_str(to, text);
+}
+
+fn bin(to: &mut ByteBuf, bytes: &[u8]) {
+    let _ = encode::write_bin(to, bytes);
+}
+
+fn array(to: &mut ByteBuf, len: usize) {
+    let _ = encode::write_array_len(to, len as u32);
+}
