@@ -1,0 +1,226 @@
+//! A made-up broker that writes records as a real one would, and what they add up to, kept in the simplest way.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use forebay::core::record::{Buried, Kept, KeptJob, QueueKept, Record, Standing};
+use forebay::model::{
+    Body, Headers, JobId, JobOptions, JobRules, Meta, Outcome, Owner, QueueName, ReplyMode, Submission,
+    Verdict,
+};
+
+/// What records add up to.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct State {
+    pub(crate) jobs: BTreeMap<JobId, KeptJob>,
+    pub(crate) buried: BTreeMap<JobId, Arc<Buried>>,
+    pub(crate) queues: BTreeMap<QueueName, Arc<QueueKept>>,
+}
+
+impl State {
+    pub(crate) fn of(kept: &Kept) -> State {
+        let mut state = State::default();
+        let mut last = 0;
+        for job in &kept.jobs {
+            assert!(job.sequence > last, "jobs come back in the order of acceptance");
+            last = job.sequence;
+            let mut job = job.clone();
+            strip(&mut job);
+            state.jobs.insert(job.job.id, job);
+        }
+        state.buried = kept.buried.iter().map(|buried| (buried.id, buried.clone())).collect();
+        state.queues = kept.queues.iter().map(|kept| (kept.queue.clone(), kept.clone())).collect();
+        state
+    }
+
+    pub(crate) fn apply(&mut self, record: &Record) {
+        match record {
+            Record::Submitted { owner, job, rules, wall_ms, sequence } => {
+                let (owner, job, rules) = (owner.clone(), job.clone(), rules.clone());
+                let (wall_ms, sequence) = (*wall_ms, *sequence);
+                let standing = Standing::default();
+                let kept = KeptJob { owner, job, rules, wall_ms, sequence, standing, ended: None };
+                self.jobs.insert(kept.job.id, kept);
+            }
+            Record::Leased { id, .. } | Record::Started { id, .. } | Record::Requeued { id, .. } => {
+                self.job(id).standing.apply(record);
+            }
+            Record::Ended { id, verdict, wall_ms } => {
+                let job = self.job(id);
+                job.standing.apply(record);
+                job.ended = Some((verdict.clone(), *wall_ms));
+                strip(job);
+            }
+            Record::Forgotten { id } => {
+                self.jobs.remove(id);
+            }
+            Record::Buried(buried) => {
+                self.jobs.remove(&buried.id);
+                self.buried.insert(buried.id, buried.clone());
+            }
+            Record::QueueSet(kept) => {
+                self.queues.insert(kept.queue.clone(), kept.clone());
+            }
+            Record::Booted { .. } | Record::Stands { .. } => panic!("a broker does not append {record:?}"),
+        }
+    }
+
+    fn job(&mut self, id: &JobId) -> &mut KeptJob {
+        self.jobs.get_mut(id).expect("the job was submitted")
+    }
+}
+
+/// The payload of a job that has ended may be kept or not, unless it is quarantined.
+fn strip(job: &mut KeptJob) {
+    let gone = job.ended.as_ref().is_some_and(|(verdict, _)| verdict.outcome != Outcome::Quarantined);
+    if gone {
+        let submission = Arc::make_mut(&mut job.job);
+        (submission.body, submission.headers) = Default::default();
+    }
+}
+
+/// The broker.
+#[derive(Clone)]
+pub(crate) struct World {
+    pub(crate) state: State,
+    pub(crate) random: u64,
+    pub(crate) sequence: u64,
+    /// Fewer jobs end, so that more is kept.
+    pub(crate) keeps_more: bool,
+    /// How much longer payloads are than usual.
+    pub(crate) scale: u64,
+}
+
+const WALL_MS: u64 = 1_750_000_000_000;
+
+impl World {
+    pub(crate) fn new(seed: u64) -> World {
+        World { state: State::default(), random: seed, sequence: 1, keeps_more: false, scale: 1 }
+    }
+
+    /// splitmix64 (Steele, Lea, Flood 2014).
+    pub(crate) fn next(&mut self) -> u64 {
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.random;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, end: u64) -> u64 {
+        self.next() % end
+    }
+
+    /// Some things happen; their records, in order.
+    pub(crate) fn batch(&mut self) -> Vec<Record> {
+        (0..1 + self.below(6)).map(|_| self.record()).collect()
+    }
+
+    fn record(&mut self) -> Record {
+        let record = match self.below(if self.keeps_more { 4 } else { 8 }) {
+            0 | 1 => self.submit(),
+            2 if self.below(8) == 0 => self.set_queue(),
+            _ => self.go_on(),
+        };
+        self.state.apply(&record);
+        record
+    }
+
+    fn submit(&mut self) -> Record {
+        let sequence = self.sequence;
+        self.sequence += 1;
+        let n = self.next();
+        let mut random = [0; 10];
+        random[..8].copy_from_slice(&n.to_be_bytes());
+        let long = self.below(12) == 0;
+        let len = (self.scale * self.below(if long { 6_000 } else { 900 })) as usize;
+        let job = Submission {
+            id: JobId::new(WALL_MS + sequence, random),
+            queue: QueueName::new(if n & 1 == 0 { "a" } else { "b" }).expect("it is valid"),
+            body: Body(vec![Bytes::from(n.to_be_bytes().repeat(len / 8)), Bytes::from_static(b"tail")]),
+            headers: Headers(vec![("trace".into(), Bytes::from(sequence.to_string()))]),
+            options: JobOptions::default(),
+            resent: false,
+            reply: ReplyMode::Push,
+            content: (n & 6 == 0).then(|| n.to_be_bytes().to_vec()),
+            wants_progress: n & 8 == 0,
+            wants_partial: false,
+            is_patient: true,
+        };
+        let owner = Owner { user: format!("uid:{}", n % 3), name: String::new() };
+        let rules = JobRules { priority: 1 + (n % 8) as u32, ..JobRules::default() };
+        let wall_ms = WALL_MS + sequence;
+        Record::Submitted { owner: owner.into(), job: job.into(), rules: rules.into(), wall_ms, sequence }
+    }
+
+    fn set_queue(&mut self) -> Record {
+        let options = JobOptions { attempts: Some(self.below(9) as u32), ..JobOptions::default() };
+        let queue = QueueName::new("a").expect("it is valid");
+        Record::QueueSet(QueueKept { queue, options, paused: self.below(2) == 0 }.into())
+    }
+
+    /// One of the jobs takes its next step. Old ones are taken more often, but not always: some stay for ever.
+    fn go_on(&mut self) -> Record {
+        let jobs: Vec<JobId> = self.state.jobs.keys().copied().collect();
+        if jobs.is_empty() {
+            return self.submit();
+        }
+        let pick = self.below(jobs.len() as u64).min(self.below(jobs.len() as u64)) as usize;
+        let job = self.state.jobs[&jobs[pick]].clone();
+        let (id, wall_ms, token) = (jobs[pick], WALL_MS + self.sequence, 1 << 40 | self.sequence);
+        if job.sequence.is_multiple_of(17) && job.ended.is_none() {
+            return Record::Leased { id, token };
+        }
+        let standing = &job.standing;
+        if let Some((verdict, _)) = job.ended {
+            return match &job.job.content {
+                Some(content) => Record::Buried(
+                    Buried {
+                        id,
+                        owner: job.owner,
+                        content: content.clone(),
+                        outcome: verdict.outcome,
+                        attempt: verdict.attempt,
+                    }
+                    .into(),
+                ),
+                None => Record::Forgotten { id },
+            };
+        }
+        if !standing.held {
+            return Record::Leased { id, token };
+        }
+        if !standing.begun {
+            let attempt = standing.attempts + 1;
+            return Record::Started { id, token: standing.token, attempt, worker: "w-1".into(), wall_ms };
+        }
+        if self.below(4) == 0 {
+            return Record::Requeued {
+                id,
+                token: 0,
+                attempts: standing.attempts,
+                losses: standing.losses,
+                releases: standing.releases + 1,
+                suspect: false,
+                not_before_wall_ms: wall_ms + 5,
+                wall_ms,
+                how: "released".into(),
+            };
+        }
+        let outcomes = [Outcome::Done, Outcome::Done, Outcome::Failed, Outcome::Quarantined];
+        let outcome = outcomes[self.below(4) as usize];
+        let result_len = self.below(400) as usize;
+        let verdict = Verdict {
+            outcome,
+            attempt: standing.attempts,
+            body: Body::one(vec![wall_ms as u8; result_len]),
+            headers: Headers::default(),
+            code: String::new(),
+            message: "so it is".into(),
+            detail: String::new(),
+            meta: Meta(vec![("worker".into(), "w-1".into())]),
+        };
+        Record::Ended { id, verdict: verdict.into(), wall_ms }
+    }
+}
