@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use support::{Broker, Finished, Folder, SOON, binary, command, run};
 
-const COMMANDS: [&str; 13] = [
+const COMMANDS: [&str; 14] = [
     "demo", "broker", "call", "submit", "wait", "cancel", "status", "events", "bench", "doctor", "options",
-    "keygen", "version",
+    "keygen", "store", "version",
 ];
 
 fn forebay(arguments: &[&str]) -> Finished {

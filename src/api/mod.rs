@@ -17,6 +17,7 @@ pub mod job;
 pub mod log;
 pub mod options;
 pub mod result;
+pub mod store;
 pub mod submit;
 pub mod worker;
 

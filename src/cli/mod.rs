@@ -22,6 +22,7 @@ mod prefix;
 mod show;
 mod signals;
 mod status;
+mod store;
 mod submit;
 mod time;
 mod version;
@@ -77,6 +78,7 @@ enum Command {
     Doctor(doctor::Doctor),
     Options(options::OptionsCommand),
     Keygen(keygen::Keygen),
+    Store(store::StoreCommand),
     Version(version::Version),
     #[command(hide = true)]
     Echo(bench::EchoWorker),
@@ -109,6 +111,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Doctor(command) => command.run(),
         Command::Options(command) => command.run(),
         Command::Keygen(command) => command.run(),
+        Command::Store(command) => command.run(),
         Command::Version(command) => command.run(),
         Command::Echo(command) => command.run(),
         Command::BareProxy(command) => command.run(),
