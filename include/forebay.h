@@ -87,7 +87,7 @@ FOREBAY_API uint32_t forebay_abi(void);
  * Whether this build has a feature: 1 it has, 0 it has not or does not know the word.
  *
  * Words: "broker" (brokers can be embedded), "curve" (connections can be encrypted), "ipc", "tcp", "inproc", "ipv6",
- * "store" (jobs can be kept on disk; not in this version).
+ * "store" (jobs can be kept on disk).
  *
  * Any thread. A `feature` of NULL is 0.
  */
@@ -152,6 +152,8 @@ FOREBAY_API int32_t forebay_has(const char *feature);
 #define FOREBAY_ERR_UNCONFIRMED (-21)
 /** The id is older than the broker remembers; the job may have run. */
 #define FOREBAY_ERR_TOO_OLD (-22)
+/** The store has no room now; try again later. */
+#define FOREBAY_ERR_STORE_FULL (-23)
 
 /** Delayed, held or queued. */
 #define FOREBAY_OUTCOME_WAITING 0
@@ -1312,14 +1314,15 @@ void forebay_worker_free(forebay_worker_t *worker);
 typedef struct forebay_broker_t forebay_broker_t;
 
 /**
- * Starts a broker and returns when it is bound. Jobs live in memory.
+ * Starts a broker and returns when it is bound. Without a broker.store jobs live in memory; with one, the jobs it kept are
+ * there again.
  *
  * `options` may be NULL; the "broker.", "queue." and "job." keys are read, the last as the rules of jobs that say nothing
  * else. `err` may be NULL. The caller frees the broker by forebay_broker_free.
  *
- * FOREBAY_ERR_IN_USE when another broker has the address; it is undisturbed. FOREBAY_ERR_ADDRESS when an address is wrong
+ * FOREBAY_ERR_IN_USE when another broker has the address or the store; it is undisturbed. FOREBAY_ERR_ADDRESS when an address is wrong
  * or not this machine's, FOREBAY_ERR_DENIED for TCP with neither keys nor broker.insecure, FOREBAY_ERR_IO,
- * FOREBAY_ERR_UNSUPPORTED for a broker.store.
+ * FOREBAY_ERR_STORE when the store is damaged, FOREBAY_ERR_UNSUPPORTED when a later version wrote it.
  */
 FOREBAY_API
 forebay_status_t forebay_broker_start(const forebay_options_t *options,

@@ -72,7 +72,7 @@ fn wrong_addresses_are_refused_with_what_would_be_right() {
     for address in ["blah", "tpc://x:1", "tcp:/x", "tcp://x", "", long.as_str()] {
         for arguments in [
             &["call", "q", "--data", "x", "--endpoint", address][..],
-            &["broker", "--insecure", "--listen", address],
+            &["broker", "--memory", "--insecure", "--listen", address],
         ] {
             if address.is_empty() && arguments[0] == "broker" {
                 continue; // no address at all is the default one

@@ -15,7 +15,7 @@ fn a_second_broker_on_the_address_is_told_and_the_first_undisturbed() {
         let _worker = Process::start(&mut broker.cli(&["echo", "echo"]));
         assert_eq!(call(&broker, "before"), "before");
         let mut second = command(binary!());
-        second.args(["broker", "--insecure", "--listen", broker.endpoint()]);
+        second.args(["broker", "--memory", "--insecure", "--listen", broker.endpoint()]);
         let said = run(&mut second, SOON).code(4).error_text();
         assert!(said.contains("in use") && said.contains(broker.endpoint()), "{said}");
         assert_eq!(call(&broker, "after"), "after");
@@ -37,7 +37,8 @@ fn what_a_killed_broker_left_is_no_obstacle() {
 #[test]
 fn tcp_wants_keys_or_the_word_insecure() {
     let tcp = "tcp://127.0.0.1:0";
-    let said = run(command(binary!()).args(["broker", "--listen", tcp]), SOON).code(2).error_text();
+    let said =
+        run(command(binary!()).args(["broker", "--memory", "--listen", tcp]), SOON).code(2).error_text();
     assert!(said.contains("--insecure") || said.contains("insecure"), "{said}");
     assert!(said.contains("key"), "{said}");
 
@@ -123,10 +124,12 @@ fn a_file_of_options_is_read() {
     let listen = folder.ipc("b");
     std::fs::write(&file, format!("[broker]\nlisten = [\"{listen}\"]\npayload_max = \"2Ki\"\n"))
         .expect("a file");
-    let broker = Process::start(command(binary!()).args(["broker", "--config"]).arg(&file));
+    let broker = Process::start(command(binary!()).args(["broker", "--memory", "--config"]).arg(&file));
     assert_eq!(broker.line_with("listening on ", SOON), format!("listening on {listen}"));
     std::fs::write(&file, "[broker]\nlitsen = 1\n").expect("a file");
-    let said = run(command(binary!()).args(["broker", "--config"]).arg(&file), SOON).code(2).error_text();
+    let said = run(command(binary!()).args(["broker", "--memory", "--config"]).arg(&file), SOON)
+        .code(2)
+        .error_text();
     assert!(said.contains("broker.listen"), "{said}");
 }
 
@@ -135,7 +138,13 @@ fn a_file_of_options_is_read() {
 fn addresses_that_are_right_are_taken() {
     let folder = Folder::new();
     let mut broker = command(binary!());
-    broker.current_dir(folder.path()).args(["broker", "--insecure", "--listen", "ipc://relative"]);
+    broker.current_dir(folder.path()).args([
+        "broker",
+        "--memory",
+        "--insecure",
+        "--listen",
+        "ipc://relative",
+    ]);
     broker.args(["--listen", "tcp://127.0.0.1:0", "--listen", "inproc://inside"]);
     let has_ipv6 = std::net::TcpListener::bind("[::1]:0").is_ok();
     if has_ipv6 {

@@ -47,7 +47,7 @@ fn the_default_address_is_found_by_everybody_and_private() {
         command.args(arguments).env("XDG_RUNTIME_DIR", home.path());
         command
     };
-    let broker = Process::start(&mut start(&["broker"]));
+    let broker = Process::start(&mut start(&["broker", "--memory"]));
     let line = broker.line_with("listening on ", SOON);
     let path = line.strip_prefix("listening on ipc://").expect("ipc");
     assert!(path.starts_with(home.path().to_str().expect("UTF-8")), "{path}");

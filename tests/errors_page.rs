@@ -59,6 +59,9 @@ fn advice(status: Status) -> &'static str {
             "The client's window, the queue, the broker's memory or the worker's unacknowledged answers are full, or \
              the broker drains. Wait as long as forebay_error_retry_after_ms says, else a moment, and call again."
         }
+        Status::StoreFull => {
+            "The disk is full, or the store has reached `broker.store_max`. Nothing is lost and what runs may end; the              broker takes durable jobs again when there is room. Make room, wait and call again, or submit volatile."
+        }
         Status::Address => {
             "Right are ipc://PATH, tcp://HOST:PORT, tcp://[::1]:PORT, inproc://NAME; an ipc path has up to 107 bytes."
         }

@@ -78,7 +78,10 @@ fn the_commands_run() {
     // The broker listens at its default address, which the folder makes private to this test.
     let mut shell = command("bash");
     shell.args(["-eu", "-c", &format!("{script}\nkill %1 %2; wait")]).current_dir(&sources);
-    shell.env("PATH", path.expect("a PATH")).env("XDG_RUNTIME_DIR", folder.join("run"));
+    shell
+        .env("PATH", path.expect("a PATH"))
+        .env("XDG_RUNTIME_DIR", folder.join("run"))
+        .env_remove("XDG_STATE_HOME");
     shell.env("TMPDIR", folder.path()).env_remove("MAKEFLAGS").env_remove("CARGO");
     // HOME as the README's reader has it, for the installation; cargo's own settings stay where they are.
     shell.env("HOME", folder.path()).env("CARGO_HOME", cargo_home()).env("RUSTUP_HOME", rustup_home());

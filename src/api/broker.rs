@@ -17,8 +17,8 @@ impl Broker {
     /// Binds every endpoint of the settings and starts; returns when bound.
     ///
     /// # Errors
-    /// `ERR_ADDRESS`, `ERR_IN_USE`, `ERR_DENIED` (TCP without keys, a key file others can read), `ERR_UNSUPPORTED`,
-    /// `ERR_IO`: nothing is left bound.
+    /// `ERR_ADDRESS`, `ERR_IN_USE`, `ERR_DENIED` (TCP without keys, a key file others can read), `ERR_STORE` (the
+    /// store is damaged; the message has the place), `ERR_UNSUPPORTED` (a later version's store), `ERR_IO`: nothing is left bound.
     pub fn start(settings: BrokerSettings) -> Result<Broker, Failure> {
         Ok(Broker { thread: BrokerThread::start(&settings)? })
     }

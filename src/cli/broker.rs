@@ -1,5 +1,6 @@
 //! `forebay broker`: the broker as a process, from its start to the last running job.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,17 +15,24 @@ use crate::cli::{show, signals, time};
 ///
 /// Without --listen it serves this user on this machine, at an address that clients and workers find by themselves.
 /// Each address is printed as a line `listening on ADDRESS` on standard output when it can be reached.
+/// Jobs that are submitted durable are on disk before they are acknowledged: in --store, or without it in a private
+/// folder of this user ($XDG_STATE_HOME/forebay/store, else ~/.local/state/forebay/store).
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
   forebay broker
   forebay broker --listen ipc:///run/jobs/forebay --listen tcp://0.0.0.0:7711 --key-file broker.key
+  forebay broker --store /var/lib/jobs --store-max 50Gi
+  forebay broker --memory
   forebay broker --config forebay.toml --log broker=debug,net=warn --log-format json
 SIGTERM drains: no new jobs, what runs may end. A second SIGTERM, or --drain over, ends it at once.
 TCP needs keys (see `forebay keygen`) or --insecure: who reaches the port can have jobs run.")]
 pub(crate) struct BrokerCommand {
     #[command(flatten)]
     flags: Flags<BrokerFlags>,
+    /// Keeps jobs in memory only: no store, and durable jobs are refused.
+    #[arg(long, conflicts_with = "broker.store", help_heading = "The broker")]
+    memory: bool,
     /// How long running jobs may take to end after SIGTERM, such as 30s.
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = time::parse, help_heading = "The broker")]
     drain: Duration,
@@ -47,7 +55,13 @@ impl BrokerCommand {
         self.flags.apply(&mut options)?;
         journal::set_levels(&self.log)?;
         journal::set_output(&options.log_settings()?)?;
-        let broker = Arc::new(Broker::start(options.broker_settings()?).map_err(not_started)?);
+        let mut settings = options.broker_settings()?;
+        settings.store = match settings.store {
+            _ if self.memory => None,
+            Some(dir) => Some(dir),
+            None => Some(default_store()?),
+        };
+        let broker = Arc::new(Broker::start(settings).map_err(not_started)?);
         let drain = self.drain;
         signals::on_stop_of(&broker, move |broker, count| {
             let broker = Arc::clone(broker);
@@ -63,7 +77,21 @@ impl BrokerCommand {
     }
 }
 
-/// What the broker refuses before it runs is wrong in what it was told: TCP without keys, a store in this version.
+/// The store of a broker that was not told of one.
+fn default_store() -> Result<PathBuf, Failed> {
+    // As the XDG base directory specification says: a relative path counts as none.
+    let state = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    let home = || std::env::home_dir().filter(|home| home.is_absolute());
+    let state = state.or_else(|| home().map(|home| home.join(".local/state"))).ok_or_else(|| {
+        Failed::usage(
+            "there is no home folder to keep jobs in; say where (--store DIR), or keep none (--memory)"
+                .to_owned(),
+        )
+    })?;
+    Ok(state.join("forebay").join("store"))
+}
+
+/// What the broker refuses before it runs is wrong in what it was told: TCP without keys, a store of a later version.
 fn not_started(failure: Failure) -> Failed {
     let status = failure.status;
     let mut failed = Failed::from(failure);

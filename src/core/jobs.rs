@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use crate::core::record::Record;
+use crate::core::record::{Record, StoreStats};
 use crate::model::{
     Body, Failure, Headers, JobId, JobOptions, Lease, Meta, Now, Outcome, Owner, QueueName, Stop, Submission,
     Verdict,
@@ -145,6 +145,10 @@ pub enum Io {
 pub enum IoDone {
     /// Every record up to this number is synced.
     Synced { upto: u64 },
+    /// Whether the store has no room for a durable job; holds until the next such word.
+    Room { full: bool },
+    /// How the store stands, for people.
+    Store(StoreStats),
 }
 
 /// The jobs side of a broker. See the module's text for the rules every implementation keeps.

@@ -235,3 +235,28 @@ pub struct Kept {
     /// What was set for queues, by name.
     pub queues: Vec<Arc<QueueKept>>,
 }
+
+/// Counts and sizes of a store.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StoreStats {
+    /// Records appended, those copied forward not counted.
+    pub records: u64,
+    /// Batches, each one sync.
+    pub commits: u64,
+    /// Syncs of any kind.
+    pub syncs: u64,
+    /// Bytes written.
+    pub written_bytes: u64,
+    /// Bytes of records copied forward, so that old segments could be used again.
+    pub copied_bytes: u64,
+    /// Segments that were used again or removed.
+    pub recycled: u64,
+    /// Segments with records, the active one included.
+    pub segments: u64,
+    /// Bytes of records in them.
+    pub used_bytes: u64,
+    /// Those of them that are still needed.
+    pub live_bytes: u64,
+    /// Appends refused for want of room.
+    pub refused: u64,
+}

@@ -18,14 +18,15 @@ pub struct forebay_broker_t {
     endpoints: Vec<CString>,
 }
 
-/// Starts a broker and returns when it is bound. Jobs live in memory.
+/// Starts a broker and returns when it is bound. Without a broker.store jobs live in memory; with one, the jobs it kept are
+/// there again.
 ///
 /// `options` may be NULL; the "broker.", "queue." and "job." keys are read, the last as the rules of jobs that say nothing
 /// else. `err` may be NULL. The caller frees the broker by forebay_broker_free.
 ///
-/// FOREBAY_ERR_IN_USE when another broker has the address; it is undisturbed. FOREBAY_ERR_ADDRESS when an address is wrong
+/// FOREBAY_ERR_IN_USE when another broker has the address or the store; it is undisturbed. FOREBAY_ERR_ADDRESS when an address is wrong
 /// or not this machine's, FOREBAY_ERR_DENIED for TCP with neither keys nor broker.insecure, FOREBAY_ERR_IO,
-/// FOREBAY_ERR_UNSUPPORTED for a broker.store.
+/// FOREBAY_ERR_STORE when the store is damaged, FOREBAY_ERR_UNSUPPORTED when a later version wrote it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn forebay_broker_start(
     options: *const forebay_options_t,

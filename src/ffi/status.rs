@@ -65,6 +65,8 @@ pub const FOREBAY_ERR_CONFLICT: i32 = -20;
 pub const FOREBAY_ERR_UNCONFIRMED: i32 = -21;
 /// The id is older than the broker remembers; the job may have run.
 pub const FOREBAY_ERR_TOO_OLD: i32 = -22;
+/// The store has no room now; try again later.
+pub const FOREBAY_ERR_STORE_FULL: i32 = -23;
 
 /// Delayed, held or queued.
 pub const FOREBAY_OUTCOME_WAITING: i32 = 0;
@@ -216,6 +218,7 @@ mod tests {
             (FOREBAY_ERR_CONFLICT, Status::Conflict),
             (FOREBAY_ERR_UNCONFIRMED, Status::Unconfirmed),
             (FOREBAY_ERR_TOO_OLD, Status::TooOld),
+            (FOREBAY_ERR_STORE_FULL, Status::StoreFull),
         ];
         assert_eq!(statuses.len(), Status::ALL.len());
         for (number, status) in statuses {

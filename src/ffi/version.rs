@@ -37,7 +37,7 @@ pub extern "C" fn forebay_abi() -> u32 {
 /// Whether this build has a feature: 1 it has, 0 it has not or does not know the word.
 ///
 /// Words: "broker" (brokers can be embedded), "curve" (connections can be encrypted), "ipc", "tcp", "inproc", "ipv6",
-/// "store" (jobs can be kept on disk; not in this version).
+/// "store" (jobs can be kept on disk).
 ///
 /// Any thread. A `feature` of NULL is 0.
 #[unsafe(no_mangle)]
@@ -45,7 +45,7 @@ pub unsafe extern "C" fn forebay_has(feature: *const c_char) -> i32 {
     guard!(get 0, {
         // SAFETY: NULL or text, as the contract says.
         match unsafe { arg::text(feature, "feature") } {
-            Ok("broker" | "ipc" | "tcp" | "inproc" | "ipv6") => 1,
+            Ok("broker" | "ipc" | "tcp" | "inproc" | "ipv6" | "store") => 1,
             Ok("curve") => i32::from(crate::api::host::build().curve),
             _ => 0,
         }

@@ -106,12 +106,16 @@ pub const ID_AHEAD_MS_MAX: u64 = 10 * 60_000;
 pub const MEMORY_LEN_MAX: u64 = 4 << 30;
 /// Bytes counted for a job besides its payload, name and headers.
 pub const JOB_OVERHEAD_LEN: u64 = 512;
+/// Bytes of a store's files up to which it takes jobs, unless `broker.store_max` says otherwise.
+pub const STORE_LEN_MAX: u64 = 16 << 30;
 /// Queues a broker knows at once.
 pub const QUEUES_MAX: usize = 100_000;
 /// Events kept for `events`.
 pub const EVENTS_MAX: usize = 100_000;
 /// What a refused client is told to wait when the broker is full.
 pub const BUSY_RETRY_MS: u64 = 100;
+/// What a refused client is told to wait when the store is full.
+pub const STORE_RETRY_MS: u64 = 1_000;
 /// Milliseconds of any interval or timeout a peer may ask for: 365 days.
 pub const INTERVAL_MS_MAX: u64 = 365 * 24 * 3_600_000;
 /// How long a finished job's history is remembered, unless `broker.retention_ms` says otherwise.

@@ -84,6 +84,8 @@ statuses! {
     Unconfirmed = -21, "ERR_UNCONFIRMED", "the broker did not answer in time; the job may exist, submit the same id again";
     /// The id lies before the dedupe window.
     TooOld = -22, "ERR_TOO_OLD", "the id is older than the broker remembers; the job may have run";
+    /// No room in the store now.
+    StoreFull = -23, "ERR_STORE_FULL", "the store has no room now; try again later";
 }
 
 impl fmt::Display for Status {
@@ -114,9 +116,14 @@ impl Failure {
         Failure { status: Status::Busy, message: message.into(), retry_after_ms: Some(retry_after_ms) }
     }
 
+    /// No room in the store now, but perhaps after `retry_after_ms`.
+    pub fn store_full(message: impl Into<String>, retry_after_ms: u64) -> Self {
+        Failure { status: Status::StoreFull, message: message.into(), retry_after_ms: Some(retry_after_ms) }
+    }
+
     /// Whether the same call may succeed later, unchanged.
     pub fn is_retryable(&self) -> bool {
-        matches!(self.status, Status::Busy | Status::Unconfirmed | Status::Interrupted)
+        matches!(self.status, Status::Busy | Status::StoreFull | Status::Unconfirmed | Status::Interrupted)
     }
 }
 

@@ -118,6 +118,8 @@ pub struct BrokerSettings {
     pub listen: Vec<String>,
     /// The store's folder; `None`: jobs live in memory.
     pub store: Option<PathBuf>,
+    /// Bytes of the store's files up to which it takes jobs.
+    pub store_max: u64,
     /// Bytes of jobs and results kept in memory.
     pub memory_max: u64,
     /// Bytes of one payload or result.
@@ -149,6 +151,7 @@ impl Default for BrokerSettings {
         BrokerSettings {
             listen: Vec::new(),
             store: None,
+            store_max: limits::STORE_LEN_MAX,
             memory_max: limits::MEMORY_LEN_MAX,
             payload_max: limits::PAYLOAD_LEN_MAX as u64,
             retention_ms: None,

@@ -22,7 +22,7 @@ impl Store for MemoryStore {
         Ok(())
     }
 
-    fn has_room(&mut self) -> bool {
+    fn has_room_for(&mut self, _len: u64) -> bool {
         true
     }
 

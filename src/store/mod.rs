@@ -16,6 +16,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use crate::core::record::Record;
+pub use crate::core::record::StoreStats;
 use crate::model::{Failure, Status};
 use crate::store::file_disk::FileDisk;
 use crate::store::journal::{Journal, JournalConfig, Recovered};
@@ -29,9 +30,9 @@ pub trait Store {
     /// `Fatal`: what was kept of them is unknown, and the store takes nothing any more.
     fn append(&mut self, records: &[Record]) -> Result<(), StoreError>;
 
-    /// Whether further jobs may be taken. While there is none the store keeps what is left for the outcomes of jobs
-    /// it has, and each call looks again.
-    fn has_room(&mut self) -> bool;
+    /// Whether jobs of so many bytes in all may be taken before the next `append`, which will then have room for them.
+    /// While they may not, the store keeps what is left for the outcomes of jobs it has, and each call looks again.
+    fn has_room_for(&mut self, len: u64) -> bool;
 
     /// What it did since it was opened, and what it holds.
     fn stats(&self) -> StoreStats;
@@ -53,31 +54,6 @@ impl fmt::Display for StoreError {
             StoreError::Fatal(why) => f.write_str(why),
         }
     }
-}
-
-/// Counts and sizes of a store.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct StoreStats {
-    /// Records appended, those copied forward not counted.
-    pub records: u64,
-    /// Batches, each one sync.
-    pub commits: u64,
-    /// Syncs of any kind.
-    pub syncs: u64,
-    /// Bytes written.
-    pub written_bytes: u64,
-    /// Bytes of records copied forward, so that old segments could be used again.
-    pub copied_bytes: u64,
-    /// Segments that were used again or removed.
-    pub recycled: u64,
-    /// Segments with records, the active one included.
-    pub segments: u64,
-    /// Bytes of records in them.
-    pub used_bytes: u64,
-    /// Those of them that are still needed.
-    pub live_bytes: u64,
-    /// Appends refused for want of room.
-    pub refused: u64,
 }
 
 /// Opens the store in `dir`, which is made if it is not there, and reads it back.

@@ -11,6 +11,6 @@ int main(void) {
     CHECK(strcmp(text, FOREBAY_VERSION) == 0);
     CHECK(forebay_abi() == FOREBAY_ABI);
     CHECK(forebay_has("curve") == 1 && forebay_has("broker") == 1);
-    CHECK(forebay_has("store") == 0 && forebay_has("") == 0 && forebay_has("no such") == 0);
+    CHECK(forebay_has("store") == 1 && forebay_has("") == 0 && forebay_has("no such") == 0);
     return 0;
 }

@@ -19,7 +19,7 @@ fn an_ipv6_address_is_served() {
 fn a_relative_ipc_path_is_served() {
     let folder = Folder::new();
     let mut broker = command(support::binary!());
-    broker.args(["broker", "--listen", "ipc://here"]).current_dir(folder.path());
+    broker.args(["broker", "--memory", "--listen", "ipc://here"]).current_dir(folder.path());
     let broker = Process::start(&mut broker);
     broker.line_with("listening on ", SOON);
     let mut status = command(support::binary!());

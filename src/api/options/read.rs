@@ -75,6 +75,7 @@ impl Options {
                 _ => Vec::new(),
             },
             store: self.path("broker.store")?,
+            store_max: self.number("broker.store_max")?,
             memory_max: self.number("broker.memory_max")?,
             payload_max: self.number("broker.payload_max")?,
             retention_ms: Some(self.number("broker.retention_ms")?),

@@ -82,10 +82,16 @@ impl OwnBroker {
         let scratch = child::scratch()?;
         let ipc = format!("ipc://{}", scratch.path().join("broker").display());
         let mut command = match transport {
-            Transport::Ipc => Child::own(&["broker", "--log", "warn", "--listen", &ipc])?,
-            Transport::Tcp => {
-                Child::own(&["broker", "--log", "error", "--listen", "tcp://127.0.0.1:0", "--insecure"])?
-            }
+            Transport::Ipc => Child::own(&["broker", "--memory", "--log", "warn", "--listen", &ipc])?,
+            Transport::Tcp => Child::own(&[
+                "broker",
+                "--memory",
+                "--log",
+                "error",
+                "--listen",
+                "tcp://127.0.0.1:0",
+                "--insecure",
+            ])?,
         };
         let mut process = Child::start("the broker", &mut command)?;
         let endpoint = process.line("listening on ")?;

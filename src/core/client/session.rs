@@ -331,7 +331,7 @@ impl ClientCore {
         if matches!(entry.stage, Stage::Over(_)) {
             return;
         }
-        if entry.is_confirmed && entry.submission.is_some() && failure.status == Status::Busy {
+        if entry.is_confirmed && entry.submission.is_some() && failure.is_retryable() {
             // It was accepted before the broker's restart, so being full now is no answer.
             entry.stage = Stage::Queued { again: true };
             let due_us = now.after_ms(failure.retry_after_ms.unwrap_or(limits::BUSY_RETRY_MS));

@@ -60,6 +60,11 @@ impl JobTable {
                 "recalled": counters.recalled, "results_expired": counters.results_expired, "tombstones": self.tombstones.len(),
             },
             "last_event": self.last_event(),
+            "store": self.store.map(|store| json!({
+                "full": self.store_full, "segments": store.segments, "used_bytes": store.used_bytes, "live_bytes": store.live_bytes,
+                "records": store.records, "commits": store.commits, "syncs": store.syncs, "written_bytes": store.written_bytes,
+                "copied_bytes": store.copied_bytes, "recycled": store.recycled, "refused": store.refused,
+            })),
         })
     }
 

@@ -9,7 +9,7 @@ use crate::core::jobs::{Answer, Asker, Event, Tag};
 use crate::core::record::Record;
 use crate::model::limits::{
     BODY_FRAMES_MAX, BUSY_RETRY_MS, CONTENT_LEN_MAX, DEDUPE_WINDOW_MS, HEADERS_LEN_MAX, ID_AHEAD_MS_MAX,
-    INTERVAL_MS_MAX, PRIORITY_MAX, QUEUES_MAX,
+    INTERVAL_MS_MAX, PRIORITY_MAX, QUEUES_MAX, STORE_RETRY_MS,
 };
 use crate::model::{Failure, JobOptions, JobRules, Level, Now, ReplyMode, Status, Submission};
 
@@ -28,7 +28,7 @@ impl JobTable {
             Ok(rules) => rules,
             Err(failure) => {
                 self.counters.refused += 1;
-                self.counters.busy += u64::from(failure.status == Status::Busy);
+                self.counters.busy += u64::from(matches!(failure.status, Status::Busy | Status::StoreFull));
                 return self.events.push_back(Event::Reply { tag, answer: Answer::Refused(failure) });
             }
         };
@@ -115,6 +115,14 @@ impl JobTable {
             ));
         }
         self.check_id(now, job)?;
+        if self.store_full && self.config.durable && rules.level != Level::Volatile {
+            return Err(Failure::store_full(
+                format!(
+                    "the store has no room for a job of {len} bytes; it takes jobs again when it has, and volatile ones now"
+                ),
+                STORE_RETRY_MS,
+            ));
+        }
         self.check_room(job)
     }
 

@@ -25,7 +25,7 @@ use crate::core::jobs::{
     Admin, Allowance, Answer, Asker, Caps, Class, End, Event, Io, IoDone, Jobs, SessionId, Tag, Word,
     WorkerId,
 };
-use crate::core::record::Record;
+use crate::core::record::{Record, StoreStats};
 use crate::core::timers::Timers;
 use crate::model::{Index, JobId, JobRules, Lease, Now, Owner, QueueName, Submission, limits};
 use crate::wire::command::Presented;
@@ -143,6 +143,12 @@ pub struct JobTable {
     random: u64,
     bytes: u64,
     full: bool,
+    /// The store takes no further jobs.
+    store_full: bool,
+    /// How the store stands, when there is one that says so.
+    store: Option<StoreStats>,
+    /// Jobs that workers held before a restart, until the broker can be reached.
+    held_over: Vec<u32>,
     /// Until then a lease does not lapse: the broker itself was away.
     grace_until_us: u64,
     last_us: u64,
@@ -183,6 +189,9 @@ impl JobTable {
             random: config.seed,
             bytes: 0,
             full: false,
+            store_full: false,
+            store: None,
+            held_over: Vec::new(),
             grace_until_us: 0,
             last_us: 0,
             refill: Vec::new(),
@@ -396,7 +405,11 @@ impl Jobs for JobTable {
     }
 
     fn io_done(&mut self, _now: Now, done: IoDone) {
-        let IoDone::Synced { upto } = done;
+        let upto = match done {
+            IoDone::Synced { upto } => upto,
+            IoDone::Room { full } => return self.store_full = full,
+            IoDone::Store(stats) => return self.store = Some(stats),
+        };
         self.records_synced = self.records_synced.max(upto);
         while self.unsynced.front().is_some_and(|(number, _)| *number <= self.records_synced) {
             self.events.extend(self.unsynced.pop_front().map(|(_, event)| event));
@@ -405,6 +418,7 @@ impl Jobs for JobTable {
 
     fn tick(&mut self, now: Now) {
         self.notice_pause(now);
+        self.await_holders(now);
         while let Some(slot) = self.timers.pop(now.us) {
             self.expire(now, slot);
         }

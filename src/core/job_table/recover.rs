@@ -7,13 +7,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::core::job_table::JobTable;
-use crate::core::job_table::entry::State;
+use crate::core::job_table::entry::{Job, State};
 use crate::core::jobs::{Asker, SessionId};
 use crate::core::record::{Buried, QueueKept, Record, Standing};
 use crate::model::{JobId, Now, Outcome, ReplyMode, Verdict};
 
 /// A session nobody has: the one of a job whose submitter has not come back yet.
 const NOBODY: SessionId = SessionId(0);
+
+/// Until when a held job waits, as long as the broker cannot be reached. Not the last moment: others are added to it.
+const NOT_YET: u64 = u64::MAX / 2;
 
 /// How a job stands after all records about it.
 #[derive(Debug, Default)]
@@ -25,7 +28,8 @@ struct Replayed {
 
 impl JobTable {
     /// Takes the jobs of these records, in order, into an empty table. Jobs that workers held wait `reattach_ms` for
-    /// whoever presents them. Nothing is told and nothing recorded.
+    /// whoever presents them, counted from the first `tick`: reading a store back may take longer than that. Nothing is
+    /// told and nothing recorded.
     pub fn recover(&mut self, now: Now, records: impl IntoIterator<Item = Record>) {
         let mut replayed: BTreeMap<u32, Replayed> = BTreeMap::new();
         for record in records {
@@ -119,17 +123,32 @@ impl JobTable {
         if let Some((verdict, wall_ms)) = verdict {
             return self.settle_ended(now, slot, verdict, wall_ms, forgotten);
         }
-        let reattach_ms = self.config.reattach_ms;
         let wait_ms = standing.not_before_wall_ms.saturating_sub(now.wall_ms);
-        if standing.held || wait_ms > 0 {
-            let wait_ms = if standing.held { reattach_ms } else { wait_ms };
+        if standing.held {
             let job = self.job_mut(slot);
             job.note_attempt_end("lost", now.wall_ms);
-            job.first = standing.held;
-            job.state = State::Delayed { until_us: now.after_ms(wait_ms) };
+            job.first = true;
+            job.state = State::Delayed { until_us: NOT_YET };
+            self.rearm(slot);
+            self.held_over.push(slot);
+        } else if wait_ms > 0 {
+            self.job_mut(slot).state = State::Delayed { until_us: now.after_ms(wait_ms) };
             self.rearm(slot);
         } else {
             self.enqueue(now, slot);
+        }
+    }
+
+    /// The broker can be reached: from now on the holders of before have their time to come back.
+    pub(super) fn await_holders(&mut self, now: Now) {
+        let until_us = now.after_ms(self.config.reattach_ms);
+        for slot in std::mem::take(&mut self.held_over) {
+            // Some may have come back already.
+            let waiting = |job: &&mut Job| job.state == State::Delayed { until_us: NOT_YET };
+            if let Some(job) = self.slots[slot as usize].as_mut().filter(waiting) {
+                job.state = State::Delayed { until_us };
+                self.rearm(slot);
+            }
         }
     }
 

@@ -21,6 +21,7 @@ use std::collections::VecDeque;
 use std::io;
 
 use crate::core::record::{Kept, Record};
+use crate::model::limits::STORE_LEN_MAX;
 use crate::model::{Failure, Status};
 use crate::store::codec::encoded_len_max;
 use crate::store::disk::{Disk, is_full};
@@ -37,8 +38,6 @@ pub use read::Cut;
 
 /// Bytes of a segment.
 pub const SEGMENT_LEN: u64 = 64 << 20;
-/// Bytes of all segments together.
-pub const STORE_LEN_MAX: u64 = 16 << 30;
 /// Fewer segments than that leave no room to move records.
 const SEGMENTS_MIN: u64 = 4;
 /// Kept free at the end of each segment, so that a broker can always start: a share of the segment, at most.
@@ -52,7 +51,7 @@ const SPARES_MAX: usize = 2;
 pub struct JournalConfig {
     /// Bytes of a new segment. Segments of other lengths are read all the same.
     pub segment_len: u64,
-    /// Bytes of all segments together; at least four segments are allowed.
+    /// Bytes of all segments together, at least four of them, up to which jobs are taken. Their outcomes may go beyond.
     pub len_max: u64,
     /// What a new store makes its id and its salt of.
     pub random: [u8; 32],
@@ -368,12 +367,8 @@ impl<D: Disk> Journal<D> {
                 wanted.swap_remove(i);
             }
         }
-        for len in wanted {
-            if !self.try_make_spare(len)? {
-                return Err(StoreError::Full);
-            }
-        }
-        Ok(())
+        // Jobs were let in by the limit. What becomes of them is written beyond it, for only that makes room again.
+        wanted.into_iter().try_for_each(|len| self.make_spare(len))
     }
 
     /// Sees to it that a spare is there, if there is room for one.
@@ -386,6 +381,9 @@ impl<D: Disk> Journal<D> {
 
     /// Makes a spare; false when there is no room for it.
     fn try_make_spare(&mut self, len: u64) -> Result<bool, StoreError> {
+        if self.spares.iter().any(|spare| spare.len >= len) {
+            return Ok(true);
+        }
         let used: u64 = self.segments.iter().map(|segment| segment.len).sum();
         let spare: u64 = self.spares.iter().map(|spare| spare.len).sum();
         if used + spare + len > self.len_max {
@@ -570,12 +568,18 @@ impl<D: Disk> Store for Journal<D> {
         self.restock()
     }
 
-    fn has_room(&mut self) -> bool {
-        if self.failed.is_none() && self.spares.is_empty() {
-            let looked = self.restock().and_then(|()| self.clean_for_room());
-            return looked.is_ok() && !self.spares.is_empty();
+    fn has_room_for(&mut self, len: u64) -> bool {
+        if self.failed.is_some() {
+            return false;
         }
-        self.failed.is_none()
+        if self.spares.is_empty() {
+            let looked = self.restock().and_then(|()| self.clean_for_room());
+            if looked.is_err() || self.spares.is_empty() {
+                return false;
+            }
+        }
+        // They go into the active segment, or into a spare that keeps as much again for outcomes.
+        len <= self.room() as u64 || self.try_make_spare(self.len_for(2 * len as usize)) == Ok(true)
     }
 
     fn stats(&self) -> StoreStats {

@@ -100,7 +100,7 @@ fn without_room_jobs_are_refused_and_outcomes_kept_until_there_is_room_again() {
         }
     };
     assert_eq!(refused, StoreError::Full);
-    assert!(!journal.has_room());
+    assert!(!journal.has_room_for(0));
     assert_eq!(journal.stats().refused, 1);
     // A segment was kept for this.
     for done in 1..=5 {
@@ -108,7 +108,7 @@ fn without_room_jobs_are_refused_and_outcomes_kept_until_there_is_room_again() {
     }
     assert_eq!(journal.append(&[submitted(n, 1)]), Err(StoreError::Full));
     disk.set_capacity(None);
-    assert!(journal.has_room());
+    assert!(journal.has_room_for(0));
     journal.append(&[submitted(n, 5_000)]).unwrap();
     let (_, recovered) = open(&disk, 64);
     assert_eq!(jobs(&recovered), (1..=n).collect::<Vec<_>>());
@@ -129,9 +129,9 @@ fn a_store_as_large_as_allowed_makes_room_by_itself_when_jobs_are_forgotten() {
         journal.append(&[Record::Forgotten { id: id(gone) }]).unwrap();
     }
     for _ in 0..10 {
-        journal.has_room();
+        journal.has_room_for(0);
     }
-    assert!(journal.has_room(), "{:?}", journal.stats());
+    assert!(journal.has_room_for(0), "{:?}", journal.stats());
     for more in 1..=20 {
         journal.append(&[submitted(n + more, 3_000)]).unwrap();
     }
@@ -168,7 +168,7 @@ fn a_failed_sync_or_write_is_the_end() {
         assert!(matches!(&error, StoreError::Fatal(why) if why.contains("00000001.log")), "{error:?}");
         fail(&disk, false);
         assert_eq!(journal.append(&[submitted(3, 10)]), Err(error), "it is never tried again");
-        assert!(!journal.has_room());
+        assert!(!journal.has_room_for(0));
         disk.crash(Crash::Drop, 1);
         assert_eq!(jobs(&open(&disk, 8).1), [1]);
     }

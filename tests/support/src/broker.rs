@@ -23,13 +23,16 @@ impl Broker {
     }
 
     /// Starts one with more arguments, such as `["--set", "broker.lease_ms=1000"]`. With `--listen` among them
-    /// it listens there, else on an ipc address of its own.
+    /// it listens there, else on an ipc address of its own; without `--store` it keeps jobs in memory.
     #[track_caller]
     pub fn start_with(binary: &Path, arguments: &[&str]) -> Broker {
         let folder = Folder::new();
         let mut arguments: Vec<String> = arguments.iter().map(|&argument| argument.to_owned()).collect();
         if !arguments.iter().any(|argument| argument == "--listen") {
             arguments.extend(["--listen".to_owned(), folder.ipc("broker")]);
+        }
+        if !arguments.iter().any(|argument| argument == "--store") {
+            arguments.push("--memory".to_owned());
         }
         let (process, endpoint) = start(binary, &arguments);
         Broker { binary: binary.to_owned(), arguments, endpoint, process, folder }
