@@ -71,6 +71,7 @@ impl Rig {
         table.recover(rig.now, self.records.iter().cloned());
         rig.records = self.records;
         rig.broker = Broker::new(BrokerConfig::default(), table);
+        rig.broker.tick(rig.now);
         rig.drain();
         rig
     }
