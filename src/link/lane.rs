@@ -58,9 +58,9 @@ impl Lane {
     /// or no room in the windows.
     pub fn poll_packet(&mut self, now_us: u64, incarnation: u32) -> Option<Vec<Bytes>> {
         let batch = self.out.batch();
-        let sent_upto = self.out.sent_upto() + batch.count as u64;
+        let sent_upto = self.out.sent_upto() + batch as u64;
         let acknowledged = self.inbound.acknowledgement(sent_upto);
-        if batch.count == 0 && !self.inbound.is_due(now_us, acknowledged) {
+        if batch == 0 && !self.inbound.is_due(now_us, acknowledged) {
             return None;
         }
         self.inbound.said(acknowledged);

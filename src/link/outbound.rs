@@ -1,29 +1,31 @@
 //! What one side has to say in a session. Owns every command from the first that is not acknowledged to the last that
-//! was queued, each encoded once; `sent` of them are under way, the rest waits for room in the windows.
+//! was queued.
+//!
+//! Invariant: each is encoded once, into the block of bytes that becomes the first frame of its packet and is kept, shared
+//! with the socket, until all of it is acknowledged.
 
 use std::collections::VecDeque;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 
 use crate::model::limits;
 use crate::wire::WireError;
 use crate::wire::codec::{Chunk, Command, Place, Placement, Writer};
 use crate::wire::header::{HEADER_LEN, Header};
 
-/// An emptied buffer larger than this is given back.
-const IDLE_LEN_MAX: usize = 64 << 10;
-
 /// The outgoing direction of a session.
 #[derive(Debug)]
 pub(crate) struct Outbound {
-    /// The encoded commands of `entries`, back to back.
-    bytes: BytesMut,
+    /// Every command kept, in order.
     entries: VecDeque<Entry>,
     /// The number of `entries[0]`; of the next command when there is none.
     first: u64,
-    /// How many of `entries` were sent since the last resynchronisation, and their bytes without and with frames.
-    sent: usize,
-    sent_bytes: usize,
+    /// The first of them, which were sent since the last resynchronisation.
+    sent: VecDeque<Sent>,
+    /// The others, which wait for room in the windows: no block is empty.
+    waiting: VecDeque<Block>,
+    /// How many commands `sent` holds, and their bytes with frames.
+    under_way: usize,
     under_way_len: usize,
     /// Bytes of all of `entries`, with frames.
     kept_len: usize,
@@ -32,9 +34,11 @@ pub(crate) struct Outbound {
     /// The highest number acknowledged.
     acked: u64,
     window_len: usize,
+    /// What a new block makes room for: as much as the last one took.
+    block_len: usize,
 }
 
-/// One command: its length in `bytes`, and the frames it refers to.
+/// One command: its length in its block, and the frames it refers to.
 #[derive(Debug)]
 struct Entry {
     len: usize,
@@ -47,29 +51,62 @@ impl Entry {
     }
 }
 
-/// The commands that go into one packet.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Batch {
-    pub(crate) count: usize,
-    bytes: usize,
+/// Commands for one packet.
+#[derive(Debug)]
+struct Block {
+    /// Room for the header, and the commands back to back.
+    bytes: BytesMut,
+    commands: usize,
+    /// Their frames, and their bytes with them.
     frames: usize,
     total: usize,
+}
+
+impl Block {
+    fn new(len: usize) -> Block {
+        let mut bytes = BytesMut::with_capacity(HEADER_LEN + len);
+        bytes.resize(HEADER_LEN, 0);
+        Block { bytes, commands: 0, frames: 0, total: 0 }
+    }
+
+    /// Whether so much more would go into one packet with what is here. The first command always does.
+    fn has_room(&self, commands: usize, frames: usize, total: usize) -> bool {
+        self.commands == 0
+            || (HEADER_LEN + self.total + total <= limits::PACKET_LEN_TARGET
+                && 1 + self.frames + frames <= limits::PACKET_FRAMES_MAX
+                && self.commands + commands <= limits::PACKET_COMMANDS_MAX)
+    }
+
+    fn count(&mut self, commands: usize, frames: usize, total: usize) {
+        self.commands += commands;
+        self.frames += frames;
+        self.total += total;
+    }
+}
+
+/// The first frame of a packet that was sent.
+#[derive(Debug)]
+struct Sent {
+    bytes: Bytes,
+    /// How many of its commands, the last ones, are kept.
+    commands: usize,
 }
 
 impl Outbound {
     /// Nothing said yet; at most `window_len` bytes may be under way.
     pub(crate) fn new(window_len: usize) -> Self {
         Outbound {
-            bytes: BytesMut::new(),
             entries: VecDeque::new(),
             first: 1,
-            sent: 0,
-            sent_bytes: 0,
+            sent: VecDeque::new(),
+            waiting: VecDeque::new(),
+            under_way: 0,
             under_way_len: 0,
             kept_len: 0,
             sent_max: 0,
             acked: 0,
             window_len,
+            block_len: 0,
         }
     }
 
@@ -98,11 +135,25 @@ impl Outbound {
     }
 
     fn push_entry(&mut self, encode: impl FnOnce(&mut Writer<'_>)) -> u64 {
-        let before = self.bytes.len();
+        if self.waiting.is_empty() {
+            self.waiting.push_back(Block::new(self.block_len));
+        }
+        let block = self.waiting.back_mut().expect("there is one");
+        let before = block.bytes.len();
         let mut frames = Vec::new();
-        encode(&mut Writer::new(&mut self.bytes, &mut frames));
-        let entry = Entry { len: self.bytes.len() - before, frames };
-        self.kept_len += entry.total();
+        encode(&mut Writer::new(&mut block.bytes, &mut frames));
+        let entry = Entry { len: block.bytes.len() - before, frames };
+        let (frames, total) = (entry.frames.len(), entry.total());
+        if block.has_room(1, frames, total) {
+            block.count(1, frames, total);
+        } else {
+            let mut next = Block::new(self.block_len.max(entry.len));
+            next.bytes.extend_from_slice(&block.bytes[before..]);
+            block.bytes.truncate(before);
+            next.count(1, frames, total);
+            self.waiting.push_back(next);
+        }
+        self.kept_len += total;
         self.entries.push_back(entry);
         self.last()
     }
@@ -114,7 +165,7 @@ impl Outbound {
 
     /// The number of the last command sent since the last resynchronisation.
     pub(crate) fn sent_upto(&self) -> u64 {
-        self.first + self.sent as u64 - 1
+        self.first + self.under_way as u64 - 1
     }
 
     /// The highest number acknowledged.
@@ -135,52 +186,80 @@ impl Outbound {
         self.kept_len > self.window_len * 2 || self.entries.len() > limits::WINDOW_COMMANDS * 2
     }
 
-    /// The waiting commands that the next packet takes: at least one if the windows allow any, and then as many as fit.
-    pub(crate) fn batch(&self) -> Batch {
-        let mut batch = Batch { count: 0, bytes: HEADER_LEN, frames: 1, total: HEADER_LEN };
-        for entry in self.entries.range(self.sent..) {
-            let total = entry.total();
-            let under_way = self.sent + batch.count;
-            let len = self.under_way_len + batch.total - HEADER_LEN + total;
-            if under_way > 0 && (under_way >= limits::WINDOW_COMMANDS || len > self.window_len) {
-                break;
-            }
-            if batch.count > 0
-                && (batch.total + total > limits::PACKET_LEN_TARGET
-                    || batch.frames + entry.frames.len() > limits::PACKET_FRAMES_MAX
-                    || batch.count == limits::PACKET_COMMANDS_MAX)
-            {
-                break;
-            }
-            batch.count += 1;
-            batch.bytes += entry.len;
-            batch.frames += entry.frames.len();
-            batch.total += total;
+    /// How many of the waiting commands the next packet takes: at least one if the windows allow any, and then as many as
+    /// fit.
+    pub(crate) fn batch(&self) -> usize {
+        let Some(block) = self.waiting.front() else { return 0 };
+        let commands = limits::WINDOW_COMMANDS.saturating_sub(self.under_way);
+        let len = self.window_len.saturating_sub(self.under_way_len);
+        if block.commands <= commands && block.total <= len {
+            return block.commands;
         }
-        batch
+        let mut total = 0;
+        let entries = self.entries.range(self.under_way..self.under_way + block.commands);
+        let fits = |entry: &Entry| {
+            total += entry.total();
+            total <= len
+        };
+        let fitting = entries.take(commands).map(fits).take_while(|fits| *fits).count();
+        if self.under_way == 0 { fitting.max(1) } else { fitting }
     }
 
-    /// Makes a packet of `batch` and counts it as sent. `header` says incarnation and acknowledgement.
+    /// Makes a packet of the next `batch` commands and counts it as sent. `header` says incarnation and acknowledgement.
     /// Returns how many of its commands had been sent before.
-    pub(crate) fn take(&mut self, batch: Batch, header: Header) -> (Vec<Bytes>, u64) {
-        let mut bytes = BytesMut::with_capacity(batch.bytes);
+    pub(crate) fn take(&mut self, batch: usize, header: Header) -> (Vec<Bytes>, u64) {
         let first = self.sent_upto() + 1;
-        // The batch was cut where the count would not fit.
-        let count = batch.count as u16;
-        Header { control: false, count, first, ..header }.encode(&mut bytes);
-        let len = batch.bytes - HEADER_LEN;
-        bytes.extend_from_slice(&self.bytes[self.sent_bytes..self.sent_bytes + len]);
-        let mut frames = Vec::with_capacity(batch.frames);
-        frames.push(bytes.freeze());
-        for entry in self.entries.range(self.sent..self.sent + batch.count) {
-            frames.extend_from_slice(&entry.frames);
+        let mut block = match self.waiting.pop_front() {
+            Some(block) if batch == 0 => {
+                self.waiting.push_front(block);
+                Block::new(0)
+            }
+            Some(block) => self.cut(block, batch),
+            None => Block::new(0),
+        };
+        // The block was cut where the count would not fit.
+        let count = block.commands as u16;
+        Header { control: false, count, first, ..header }.encode(&mut &mut block.bytes[..HEADER_LEN]);
+        let bytes = block.bytes.freeze();
+        let mut frames = Vec::with_capacity(1 + block.frames);
+        frames.push(bytes.clone());
+        if block.frames > 0 {
+            for entry in self.entries.range(self.under_way..self.under_way + block.commands) {
+                frames.extend_from_slice(&entry.frames);
+            }
         }
-        self.sent += batch.count;
-        self.sent_bytes += len;
-        self.under_way_len += batch.total - HEADER_LEN;
-        let again = (self.sent_max + 1).saturating_sub(first).min(batch.count as u64);
+        if block.commands > 0 {
+            self.block_len = (bytes.len() - HEADER_LEN).min(limits::PACKET_LEN_TARGET);
+            self.sent.push_back(Sent { bytes, commands: block.commands });
+        }
+        self.under_way += block.commands;
+        self.under_way_len += block.total;
+        let again = (self.sent_max + 1).saturating_sub(first).min(block.commands as u64);
         self.sent_max = self.sent_max.max(self.sent_upto());
         (frames, again)
+    }
+
+    /// Leaves the first `commands` of the block, the first that waits, and lets the others wait on.
+    fn cut(&mut self, mut block: Block, commands: usize) -> Block {
+        if commands == block.commands {
+            return block;
+        }
+        let mut rest = Block::new(block.bytes.len());
+        let mut len = HEADER_LEN;
+        for (i, entry) in self.entries.range(self.under_way..self.under_way + block.commands).enumerate() {
+            if i < commands {
+                len += entry.len;
+            } else {
+                rest.count(1, entry.frames.len(), entry.total());
+            }
+        }
+        rest.bytes.extend_from_slice(&block.bytes[len..]);
+        block.bytes.truncate(len);
+        block.commands -= rest.commands;
+        block.frames -= rest.frames;
+        block.total -= rest.total;
+        self.waiting.push_front(rest);
+        block
     }
 
     /// Whether a command with this number has been sent; 0 counts as sent.
@@ -196,8 +275,25 @@ impl Outbound {
     /// Drops what the other side received and counts the rest as never sent.
     pub(crate) fn resync(&mut self, received: u64) {
         self.drop_upto(received);
-        self.sent = 0;
-        self.sent_bytes = 0;
+        let mut again: VecDeque<Block> = VecDeque::new();
+        let mut entries = self.entries.iter();
+        for sent in std::mem::take(&mut self.sent) {
+            let (mut len, mut frames, mut total) = (0, 0, 0);
+            for entry in entries.by_ref().take(sent.commands) {
+                len += entry.len;
+                frames += entry.frames.len();
+                total += entry.total();
+            }
+            if !again.back().is_some_and(|block| block.has_room(sent.commands, frames, total)) {
+                again.push_back(Block::new(len));
+            }
+            let block = again.back_mut().expect("there is one");
+            block.bytes.extend_from_slice(&sent.bytes[sent.bytes.len() - len..]);
+            block.count(sent.commands, frames, total);
+        }
+        again.append(&mut self.waiting);
+        self.waiting = again;
+        self.under_way = 0;
         self.under_way_len = 0;
     }
 
@@ -215,19 +311,26 @@ impl Outbound {
     }
 
     fn drop_upto(&mut self, number: u64) {
+        // What was sent before a resynchronisation may be acknowledged before it is sent again.
+        while let (Some(block), Some(late @ 1..)) =
+            (self.waiting.front(), number.checked_sub(self.sent_upto()))
+        {
+            let batch = usize::try_from(late).unwrap_or(usize::MAX).min(block.commands);
+            self.take(batch, Header::default());
+        }
         while self.first <= number {
             let Some(entry) = self.entries.pop_front() else { break };
+            let total = entry.total();
             self.first += 1;
-            self.kept_len -= entry.total();
-            self.bytes.advance(entry.len);
-            if self.sent > 0 {
-                self.sent -= 1;
-                self.sent_bytes -= entry.len;
-                self.under_way_len -= entry.total();
+            self.kept_len -= total;
+            self.under_way -= 1;
+            self.under_way_len -= total;
+            if let Some(sent) = self.sent.front_mut() {
+                sent.commands -= 1;
+                if sent.commands == 0 {
+                    self.sent.pop_front();
+                }
             }
-        }
-        if self.entries.is_empty() && self.bytes.capacity() > IDLE_LEN_MAX {
-            self.bytes = BytesMut::new();
         }
     }
 }

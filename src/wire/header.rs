@@ -1,6 +1,6 @@
 //! The 32 bytes every packet begins with.
 
-use bytes::{BufMut, BytesMut};
+use bytes::BufMut;
 
 use crate::wire::error::WireError;
 
@@ -30,7 +30,7 @@ pub struct Header {
 
 impl Header {
     /// Appends the 32 bytes.
-    pub fn encode(&self, to: &mut BytesMut) {
+    pub fn encode(&self, to: &mut impl BufMut) {
         to.put_u32(MAGIC);
         to.put_u8(MAJOR);
         to.put_u8(if self.control { CONTROL } else { 0 });
@@ -75,6 +75,7 @@ fn part<const N: usize>(head: &[u8; HEADER_LEN], at: usize) -> [u8; N] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bytes::BytesMut;
 
     #[test]
     fn every_field_stands_at_its_offset() {
