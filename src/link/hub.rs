@@ -118,6 +118,8 @@ pub struct Hub {
     pub(crate) timers: BTreeSet<(u64, Timer)>,
     /// Sessions that may have something to send; each stands here once at most.
     pub(crate) ready: VecDeque<SessionId>,
+    /// Those that have a packet to which nothing can be added.
+    full: VecDeque<SessionId>,
     /// What is said to connections without a session.
     strangers: VecDeque<(ConnId, Vec<Bytes>)>,
     pub(crate) inputs: VecDeque<Input>,
@@ -144,6 +146,7 @@ impl Hub {
             connections: Index::default(),
             timers: BTreeSet::new(),
             ready: VecDeque::new(),
+            full: VecDeque::new(),
             strangers: VecDeque::new(),
             inputs: VecDeque::new(),
             scratch: Vec::new(),
@@ -242,6 +245,10 @@ impl Hub {
                 let Some(session) = self.sessions.get_mut(&id) else { return };
                 session.lane.push(&command);
                 session.wake(&mut self.ready);
+                if !session.is_full && session.lane.has_full_packet() {
+                    session.is_full = true;
+                    self.full.push_back(id);
+                }
                 self.counters.commands_sent += 1;
                 if let Some(congested) = session.congestion() {
                     self.inputs.push_back(Input::Congested { session: id, congested });
@@ -278,6 +285,27 @@ impl Hub {
         let packet = self.strangers.pop_front().or_else(|| self.poll_session(now));
         self.counters.packets_sent += u64::from(packet.is_some());
         packet
+    }
+
+    /// The next packet to which nothing can be added, until there is none.
+    pub fn poll_full_packet(&mut self, now: Now) -> Option<(ConnId, Vec<Bytes>)> {
+        while let Some(id) = self.full.front().copied() {
+            let session = self.sessions.get_mut(&id);
+            let Some((session, conn)) = session.and_then(|session| session.conn.map(|conn| (session, conn)))
+            else {
+                self.full.pop_front();
+                continue;
+            };
+            if session.lane.has_full_packet()
+                && let Said::Packet(packet) = session.next(now.us, now.wall_ms, &self.terms)
+            {
+                self.counters.packets_sent += 1;
+                return Some((conn, packet));
+            }
+            session.is_full = false;
+            self.full.pop_front();
+        }
+        None
     }
 
     fn poll_session(&mut self, now: Now) -> Option<(ConnId, Vec<Bytes>)> {

@@ -69,6 +69,11 @@ impl Lane {
         Some(frames)
     }
 
+    /// Whether a packet is ready to which nothing can be added.
+    pub fn has_full_packet(&self) -> bool {
+        self.out.has_full_block()
+    }
+
     /// A packet of one command without a number.
     pub fn control(&mut self, incarnation: u32, control: &Control) -> Vec<Bytes> {
         let sent_upto = self.out.sent_upto();

@@ -69,10 +69,10 @@ impl Block {
         Block { bytes, commands: 0, frames: 0, total: 0 }
     }
 
-    /// Whether so much more would go into one packet with what is here. The first command always does.
-    fn has_room(&self, commands: usize, frames: usize, total: usize) -> bool {
+    /// Whether so much more goes into one packet of `len_max` bytes with what is here. The first command always does.
+    fn has_room(&self, len_max: usize, commands: usize, frames: usize, total: usize) -> bool {
         self.commands == 0
-            || (HEADER_LEN + self.total + total <= limits::PACKET_LEN_TARGET
+            || (HEADER_LEN + self.total + total <= len_max
                 && 1 + self.frames + frames <= limits::PACKET_FRAMES_MAX
                 && self.commands + commands <= limits::PACKET_COMMANDS_MAX)
     }
@@ -144,7 +144,9 @@ impl Outbound {
         encode(&mut Writer::new(&mut block.bytes, &mut frames));
         let entry = Entry { len: block.bytes.len() - before, frames };
         let (frames, total) = (entry.frames.len(), entry.total());
-        if block.has_room(1, frames, total) {
+        let part = self.kept_len / limits::PACKETS_UNDER_WAY;
+        let len_max = part.clamp(limits::PACKET_LEN_MIN, limits::PACKET_LEN_MAX);
+        if block.has_room(len_max, 1, frames, total) {
             block.count(1, frames, total);
         } else {
             let mut next = Block::new(self.block_len.max(entry.len));
@@ -184,6 +186,11 @@ impl Outbound {
             return self.kept_len > self.window_len / 2 || self.entries.len() > limits::WINDOW_COMMANDS / 2;
         }
         self.kept_len > self.window_len * 2 || self.entries.len() > limits::WINDOW_COMMANDS * 2
+    }
+
+    /// Whether there is a packet to which nothing can be added.
+    pub(crate) fn has_full_block(&self) -> bool {
+        self.waiting.len() > 1
     }
 
     /// How many of the waiting commands the next packet takes: at least one if the windows allow any, and then as many as
@@ -229,7 +236,7 @@ impl Outbound {
             }
         }
         if block.commands > 0 {
-            self.block_len = (bytes.len() - HEADER_LEN).min(limits::PACKET_LEN_TARGET);
+            self.block_len = (bytes.len() - HEADER_LEN).min(limits::PACKET_LEN_MAX);
             self.sent.push_back(Sent { bytes, commands: block.commands });
         }
         self.under_way += block.commands;
@@ -284,7 +291,10 @@ impl Outbound {
                 frames += entry.frames.len();
                 total += entry.total();
             }
-            if !again.back().is_some_and(|block| block.has_room(sent.commands, frames, total)) {
+            if !again
+                .back()
+                .is_some_and(|block| block.has_room(limits::PACKET_LEN_MAX, sent.commands, frames, total))
+            {
                 again.push_back(Block::new(len));
             }
             let block = again.back_mut().expect("there is one");

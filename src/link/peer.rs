@@ -333,6 +333,11 @@ impl Peer {
         Some(packet)
     }
 
+    /// Whether the session is up and a packet is ready to which nothing can be added.
+    pub fn has_full_packet(&self) -> bool {
+        self.state == State::Up && self.lane.has_full_packet()
+    }
+
     fn poll_hello(&mut self, now: Now) -> Option<Vec<Bytes>> {
         if now.us < self.hello_due_us {
             return None;

@@ -34,6 +34,8 @@ pub(crate) struct Session {
     pub(crate) timer_us: u64,
     /// It stands in the queue of sessions that may have something to send.
     pub(crate) queued: bool,
+    /// It stands in the queue of those that have a full packet.
+    pub(crate) is_full: bool,
     /// The core was told that the peer is slow.
     pub(crate) congested: bool,
     welcome: Option<bool>,
@@ -66,6 +68,7 @@ impl Session {
             since_us: 0,
             timer_us: 0,
             queued: false,
+            is_full: false,
             congested: false,
             welcome: None,
             beat_reply: None,

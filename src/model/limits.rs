@@ -20,8 +20,14 @@ pub const COMMAND_FRAMES_MAX: usize = 2_048;
 pub const FRAME_LEN_MAX: usize = 1 << 20;
 /// Bytes of one chunk of a transfer.
 pub const CHUNK_LEN_MAX: usize = 256 << 10;
-/// Bytes a packet is filled up to before the next one begins.
-pub const PACKET_LEN_TARGET: usize = 128 << 10;
+/// Bytes a packet is filled up to before the next one begins: so many, or a part of what is kept for the other side if that is
+/// more. Packets that leave while the next ones are being made keep both sides at work, and fewer, fuller ones cost
+/// less.
+pub const PACKET_LEN_MIN: usize = 32 << 10;
+/// See [`PACKET_LEN_MIN`]: at least so many packets for everything that is kept.
+pub const PACKETS_UNDER_WAY: usize = 4;
+/// However much is kept.
+pub const PACKET_LEN_MAX: usize = 128 << 10;
 /// Commands in one packet: the header counts them in 16 bits.
 pub const PACKET_COMMANDS_MAX: usize = u16::MAX as usize;
 /// Frames of one packet, the first included.

@@ -16,8 +16,9 @@ use crate::run::ids;
 use crate::run::settings::Keys;
 use crate::wire::command::{PeerKind, Secret};
 
-/// Packets taken from the socket before calls are looked at again.
-const PACKETS_MAX: usize = 1_000;
+/// Packets and bytes taken from the socket before something is done about them, so that others can go on meanwhile.
+const TURN_PACKETS_MAX: usize = 1_000;
+const TURN_LEN_MAX: usize = 16 << 10;
 /// An endpoint that does not answer for so long is left for the next of the list.
 const ROTATE_US: u64 = 2_000_000;
 /// A connection over which nobody answers for so long is made anew; within a process, where nothing tells that the
@@ -115,13 +116,17 @@ impl Line {
         })
     }
 
-    /// Takes what arrived, and lets time pass. Drain [`Line::poll_event`] after it.
-    pub(super) fn receive(&mut self, now: Now) -> Result<(), Failure> {
-        for _ in 0..PACKETS_MAX {
+    /// Takes what arrived, and lets time pass. Drain [`Line::poll_event`] after it. True: there may be more.
+    pub(super) fn receive(&mut self, now: Now) -> Result<bool, Failure> {
+        let (mut packets, mut len) = (0, 0);
+        let mut has_more = true;
+        while has_more && packets < TURN_PACKETS_MAX && len < TURN_LEN_MAX {
+            packets += 1;
             match self.dealer.recv()? {
-                None => break,
+                None => has_more = false,
                 Some(FromBroker::Connected) => self.peer.connected(now),
                 Some(FromBroker::Packet(frames)) => {
+                    len += frames.bytes_len();
                     let (first, rest) = frames.into_parts();
                     let mut packet = Vec::with_capacity(1 + rest.len());
                     packet.push(first);
@@ -136,7 +141,8 @@ impl Line {
             }
         }
         self.peer.tick(now);
-        self.look_after_connection(now)
+        self.look_after_connection(now)?;
+        Ok(has_more)
     }
 
     /// The next thing the session has to say to the core.
@@ -226,10 +232,19 @@ impl Line {
 
     /// Hands the socket what the session has to say, as far as it takes it.
     pub(super) fn flush(&mut self, now: Now) -> Result<(), Failure> {
+        self.flush_while(now, |_| true)
+    }
+
+    /// Hands the socket the packets to which nothing can be added.
+    pub(super) fn flush_full(&mut self, now: Now) -> Result<(), Failure> {
+        self.flush_while(now, Peer::has_full_packet)
+    }
+
+    fn flush_while(&mut self, now: Now, goes_on: impl Fn(&Peer) -> bool) -> Result<(), Failure> {
         if !self.dealer.is_connected() {
             return Ok(());
         }
-        loop {
+        while goes_on(&self.peer) {
             let frames = match self.unsent.take() {
                 Some(frames) => frames,
                 None => match self.peer.poll_packet(now) {
@@ -245,6 +260,7 @@ impl Line {
                 }
             }
         }
+        Ok(())
     }
 
     /// Sleeps until something arrives, the waker is woken, or `next_us` has come.

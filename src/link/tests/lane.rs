@@ -60,22 +60,51 @@ fn acknowledge(lane: &mut Lane, number: u64) -> Result<Heard, WireError> {
 #[test]
 fn what_is_ready_travels_together() {
     let (mut a, mut b) = (lane(), lane());
-    for n in 0..1_000 {
+    for n in 0..250 {
         assert_eq!(a.push(&submit_like(n)), n + 1);
+        assert!(!a.has_full_packet(), "250 commands of 100 bytes are about 28 KiB");
     }
     let sent = packets(&mut a, 0);
-    assert_eq!(sent.len(), 1, "1,000 commands of 100 bytes are about 110 KiB");
+    assert_eq!(sent.len(), 1);
     let (heard, commands) = hear(&mut b, 0, &sent[0], Done::AtOnce).expect("good");
-    assert_eq!(heard, Heard::Executed { commands: 1_000, duplicates: 0 });
-    assert_eq!(commands[999], (1_000, submit_like(999)));
+    assert_eq!(heard, Heard::Executed { commands: 250, duplicates: 0 });
+    assert_eq!(commands[249], (250, submit_like(249)));
     for n in 0..5_000 {
         a.push(&submit_like(n));
     }
     for packet in packets(&mut a, 0) {
-        assert!(packet.iter().map(Bytes::len).sum::<usize>() <= limits::PACKET_LEN_TARGET);
+        assert!(packet.iter().map(Bytes::len).sum::<usize>() <= limits::PACKET_LEN_MAX);
         hear(&mut b, 0, &packet, Done::AtOnce).expect("good");
     }
-    assert_eq!(b.received(), 6_000);
+    assert_eq!(b.received(), 5_250);
+}
+
+#[test]
+fn packets_grow_with_what_is_under_way() {
+    let mut a = lane();
+    (0..10_000).for_each(|n| _ = a.push(&submit_like(n)));
+    assert!(a.has_full_packet());
+    let lens: Vec<usize> =
+        packets(&mut a, 0).iter().map(|packet| packet.iter().map(Bytes::len).sum()).collect();
+    assert!(lens[0] <= limits::PACKET_LEN_MIN && lens[0] > limits::PACKET_LEN_MIN - 256, "{lens:?}");
+    let full = lens[lens.len() - 2];
+    assert!(full <= limits::PACKET_LEN_MAX && full > limits::PACKET_LEN_MAX - 256, "{lens:?}");
+}
+
+#[test]
+fn what_was_sent_before_a_resynchronisation_may_be_acknowledged_after_it() {
+    let (mut a, mut b) = (lane(), lane());
+    (1..=9).for_each(|n| _ = a.push(&submit_like(n)));
+    let lost = packets(&mut a, 0).remove(0);
+    a.resync(0, 2);
+    // The other side had received more than it said it had.
+    hear(&mut b, 0, &lost, Done::AtOnce).expect("good");
+    let answer = b.poll_packet(DELAY_US, 1).expect("an acknowledgement");
+    hear(&mut a, 0, &answer, Done::AtOnce).expect("good");
+    assert_eq!((a.acknowledged(), a.kept()), (9, 0));
+    assert_eq!(a.push(&submit_like(10)), 10);
+    let next = packets(&mut a, 0);
+    assert_eq!(header(&next[0]), Header { count: 1, incarnation: 1, first: 10, ..Header::default() });
 }
 
 #[test]

@@ -125,6 +125,10 @@ impl Driver {
                 }
             }
             self.feed(now);
+            self.pass(now);
+            while let Some((conn, packet)) = self.hub.poll_full_packet(now) {
+                self.send_one(now, conn, packet)?;
+            }
             if self.keeper.is_replete() {
                 break;
             }
@@ -144,13 +148,18 @@ impl Driver {
         }
     }
 
+    /// From the core to the link.
+    fn pass(&mut self, now: Now) {
+        while let Some(output) = self.broker.poll() {
+            self.hub.handle(now, output);
+        }
+    }
+
     /// Lets everything happen that can happen now, up to what must be kept first.
     fn turn(&mut self, now: Now) -> Result<(), Failure> {
         loop {
             self.feed(now);
-            while let Some(output) = self.broker.poll() {
-                self.hub.handle(now, output);
-            }
+            self.pass(now);
             let done = match self.keeper.retry(now)? {
                 Some(done) => Some(done),
                 None if self.keeper.is_stuck() => None,
@@ -170,18 +179,24 @@ impl Driver {
         Ok(())
     }
 
-    /// Sends every packet that is ready. A peer that takes no more is broken: its windows lie below the high-water mark.
+    /// Sends every packet that is ready.
     fn send(&mut self, now: Now) -> Result<(), Failure> {
         while let Some((conn, packet)) = self.hub.poll_packet(now) {
-            match self.router.send(PeerId::from_u64(conn.0), &frames_of(packet))? {
-                Sent::Queued => {}
-                Sent::Full | Sent::Gone => {
-                    self.hub.gone(now, conn);
-                    self.turn(now)?;
-                }
+            if !self.send_one(now, conn, packet)? {
+                self.turn(now)?;
             }
         }
         Ok(())
+    }
+
+    /// False: the peer is gone. One that takes no more is broken: its windows lie below the high-water mark.
+    fn send_one(&mut self, now: Now, conn: ConnId, packet: Vec<Bytes>) -> Result<bool, Failure> {
+        let sent = self.router.send(PeerId::from_u64(conn.0), &frames_of(packet))?;
+        let is_there = sent == Sent::Queued;
+        if !is_there {
+            self.hub.gone(now, conn);
+        }
+        Ok(is_there)
     }
 
     /// One line for each thing that happened to a job: each step at debug, an end that is no result at info, and what

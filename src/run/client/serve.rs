@@ -76,7 +76,7 @@ impl Server {
         loop {
             let now = clock::now();
             self.shared.mailbox.awake();
-            self.line.receive(now)?;
+            let has_more = self.line.receive(now)?;
             if !self.line.is_up() {
                 self.shared.gate.set_trouble(self.line.trouble());
             }
@@ -88,6 +88,7 @@ impl Server {
             while let Some(command) = self.core.poll_command(now) {
                 let number = self.line.peer.send(command);
                 self.core.sent(number);
+                self.line.flush_full(now)?;
             }
             self.tell(now);
             if self.shared.gate.take_interrupt() {
@@ -97,7 +98,7 @@ impl Server {
             if self.is_finished(now)? {
                 return Ok(());
             }
-            if self.shared.mailbox.fall_asleep() {
+            if !has_more && self.shared.mailbox.fall_asleep() {
                 let next_us = [self.core.next_timeout(), self.close_by_us].into_iter().flatten().min();
                 self.line.sleep(now, self.shared.mailbox.waker(), next_us)?;
             }

@@ -98,7 +98,7 @@ impl Server {
             if !self.is_stopped && self.shared.is_stopping.load(Ordering::SeqCst) {
                 self.stop();
             }
-            self.line.receive(now)?;
+            let has_more = self.line.receive(now)?;
             if !self.line.is_up() {
                 self.shared.gate.set_trouble(self.line.trouble());
             }
@@ -113,6 +113,7 @@ impl Server {
             while let Some(command) = self.core.poll_command() {
                 let number = self.line.peer.send(command);
                 self.core.sent(number);
+                self.line.flush_full(now)?;
             }
             self.tell(now);
             if self.shared.gate.take_interrupt() {
@@ -123,7 +124,7 @@ impl Server {
             if self.is_finished(now)? {
                 return Ok(());
             }
-            if self.shared.mailbox.fall_asleep() {
+            if !has_more && self.shared.mailbox.fall_asleep() {
                 let due_us = self.progress_due.front().map(|(due_us, _)| *due_us);
                 let next_us =
                     [self.core.next_timeout(), self.close_by_us, due_us].into_iter().flatten().min();
