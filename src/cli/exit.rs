@@ -85,9 +85,12 @@ impl From<Failure> for Failed {
             Status::Interrupted => Exit::Interrupted,
             _ => Exit::Refused,
         };
-        // Statuses above zero carry no text of their own.
-        let message =
-            if failure.message.is_empty() { failure.status.text().to_owned() } else { failure.message };
+        // Statuses above zero carry no text of their own. The name of an error is what docs/ERRORS.md explains.
+        let message = match (failure.message.is_empty(), failure.status < Status::Ok) {
+            (true, _) => failure.status.text().to_owned(),
+            (false, true) => format!("{} ({})", failure.message, failure.status.name()),
+            (false, false) => failure.message,
+        };
         Failed { exit, message }
     }
 }

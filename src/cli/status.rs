@@ -109,7 +109,7 @@ impl StatusCommand {
 }
 
 /// What the broker answers to a command without arguments.
-fn answer(client: &Client, command: &str) -> Result<Value, Failed> {
+pub(super) fn answer(client: &Client, command: &str) -> Result<Value, Failed> {
     let answer = client.admin(command, &[], Some(PATIENCE))?;
     serde_json::from_slice(answer.data()).map_err(|error| {
         Failed::new(Exit::Refused, format!("the broker's answer to {command} is not JSON: {error}"))

@@ -91,7 +91,8 @@ pub unsafe extern "C" fn forebay_client_state(client: *const forebay_client_t) -
 ///
 /// FOREBAY_ERR_UNCONFIRMED when the broker has not answered in time; the jobs may exist. FOREBAY_ERR_BUSY when it has no
 /// room. FOREBAY_ERR_CONFLICT when the id is in use with other content, FOREBAY_ERR_TOO_OLD when it is older than the
-/// broker remembers, FOREBAY_ERR_TOO_LARGE, FOREBAY_ERR_UNSUPPORTED for a durable job without a store.
+/// broker remembers, FOREBAY_ERR_TOO_LARGE, FOREBAY_ERR_STORE_FULL when the store has no
+/// room for a durable job, FOREBAY_ERR_UNSUPPORTED when there is no store for it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn forebay_client_submit(
     client: *mut forebay_client_t,

@@ -18,7 +18,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { JOBS_MAX = 4096, LINE_MAX_LEN = 4096 };
+enum { JOBS_MAX = 16384, LINE_MAX_LEN = 4096 };
 
 static forebay_client_t *client;
 static forebay_id_t ids[JOBS_MAX];

@@ -6,7 +6,7 @@ use crate::claim;
 use pairs::{Middle, Pairs};
 
 #[path = "../../benches/compare/pairs.rs"]
-mod pairs;
+pub(crate) mod pairs;
 
 /// The least ratio at 100 in flight, asserted when FOREBAY_BENCH_ASSERT is 1: a loaded machine says nothing about it.
 const BOUND: f64 = 0.5;

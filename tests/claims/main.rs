@@ -8,6 +8,7 @@
 mod bench;
 mod broker;
 mod cancel;
+mod durable;
 mod events;
 mod idle;
 mod silent;

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use clap::Args;
-use forebay::api::{Body, Client, Outcome, RegisterSettings, Status, Submit, Want, Worker, WorkerSettings};
+use forebay::api::{
+    Body, Client, JobOptions, Level, Outcome, RegisterSettings, Status, Submit, Want, Worker, WorkerSettings,
+};
 
 use super::measure::Echo;
 use crate::cli::connection::Connection;
@@ -88,7 +90,7 @@ pub(super) fn changed(way: &str) -> Failed {
     Failed::new(Exit::NotDone, format!("a message came back changed {way}"))
 }
 
-/// Jobs to an echo worker's queue.
+/// Jobs of one level to an echo worker's queue.
 pub(super) struct ThroughBroker<'a> {
     client: &'a Client,
     job: Submit,
@@ -96,8 +98,9 @@ pub(super) struct ThroughBroker<'a> {
 }
 
 impl<'a> ThroughBroker<'a> {
-    pub(super) fn new(client: &'a Client, queue: &str, size: usize) -> Self {
-        let job = Submit::new(queue, Bytes::new()).want(Want::RESULT | Want::REFUSED);
+    pub(super) fn new(client: &'a Client, queue: &str, size: usize, level: Level) -> Self {
+        let options = JobOptions { level: Some(level), ..JobOptions::default() };
+        let job = Submit::new(queue, Bytes::new()).want(Want::RESULT | Want::REFUSED).options(options);
         ThroughBroker { client, job, pattern: Pattern::new(size) }
     }
 }

@@ -8,7 +8,7 @@ mod measure;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use forebay::api::{Client, ClientSettings};
+use forebay::api::{Client, ClientSettings, Level};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -21,6 +21,7 @@ use measure::{Echo, Round};
 use crate::cli::child::{self, Child};
 use crate::cli::connection::Connection;
 use crate::cli::exit::{Exit, Failed};
+use crate::cli::status::answer;
 use crate::cli::{show, time};
 
 /// The most jobs in flight that can be asked for; the echo worker holds so many.
@@ -33,6 +34,7 @@ Examples:
   forebay bench
   forebay bench --size 64k --in-flight 1,100 --transport tcp
   forebay bench --bare
+  forebay bench --durable
   forebay bench --endpoint tcp://jobs.example:7711
 Without --endpoint a broker of its own is started and stopped; the echo worker is a process of its own in any case.")]
 pub(crate) struct Bench {
@@ -54,6 +56,10 @@ pub(crate) struct Bench {
     /// Measures beside each round the same through a bare ZeroMQ proxy: what the broker costs.
     #[arg(long, conflicts_with = "endpoint")]
     bare: bool,
+    /// Measures beside each round the same with durable jobs: what keeping them costs. The broker that is started for
+    /// it has its store in the folder for temporary files ($TMPDIR).
+    #[arg(long, conflicts_with = "bare")]
+    durable: bool,
     /// One JSON object for each round.
     #[arg(long)]
     json: bool,
@@ -78,20 +84,18 @@ struct OwnBroker {
 }
 
 impl OwnBroker {
-    fn start(transport: Transport) -> Result<OwnBroker, Failed> {
+    fn start(transport: Transport, durable: bool) -> Result<OwnBroker, Failed> {
         let scratch = child::scratch()?;
         let ipc = format!("ipc://{}", scratch.path().join("broker").display());
         let mut command = match transport {
-            Transport::Ipc => Child::own(&["broker", "--memory", "--log", "warn", "--listen", &ipc])?,
-            Transport::Tcp => Child::own(&[
-                "broker",
-                "--memory",
-                "--log",
-                "error",
-                "--listen",
-                "tcp://127.0.0.1:0",
-                "--insecure",
-            ])?,
+            Transport::Ipc => Child::own(&["broker", "--log", "warn", "--listen", &ipc])?,
+            Transport::Tcp => {
+                Child::own(&["broker", "--log", "error", "--listen", "tcp://127.0.0.1:0", "--insecure"])?
+            }
+        };
+        match durable {
+            true => command.arg("--store").arg(scratch.path().join("store")),
+            false => command.arg("--memory"),
         };
         let mut process = Child::start("the broker", &mut command)?;
         let endpoint = process.line("listening on ")?;
@@ -99,16 +103,62 @@ impl OwnBroker {
     }
 }
 
+/// What every round of volatile jobs is measured beside.
+enum Beside<'a> {
+    Nothing,
+    Bare(ThroughProxy),
+    Durable(ThroughBroker<'a>, &'a Client),
+}
+
+impl Beside<'_> {
+    fn echo(&mut self) -> Option<&mut dyn Echo> {
+        match self {
+            Beside::Nothing => None,
+            Beside::Bare(proxy) => Some(proxy),
+            Beside::Durable(durable, _) => Some(durable),
+        }
+    }
+
+    /// What the store has written up to now, where one is measured.
+    fn written(&self) -> Result<Option<Written>, Failed> {
+        let Beside::Durable(_, client) = self else { return Ok(None) };
+        let status = answer(client, "status")?;
+        let figure = |name: &str| status["store"][name].as_u64();
+        match (figure("syncs"), figure("written_bytes")) {
+            (Some(syncs), Some(bytes)) => Ok(Some(Written { syncs, bytes })),
+            _ => Err(Failed::new(Exit::Refused, "the broker has no store; start it with --store DIR")),
+        }
+    }
+
+    /// The titles of its columns.
+    fn titles(&self) -> &'static [&'static str] {
+        match self {
+            Beside::Nothing => &[],
+            Beside::Bare(_) => &["BARE/S", "RATIO"],
+            Beside::Durable(..) => &["DURABLE/S", "RATIO", "SYNCS/JOB", "BYTES/JOB"],
+        }
+    }
+}
+
+/// What a store has written.
+struct Written {
+    syncs: u64,
+    bytes: u64,
+}
+
 /// One round, and the one beside it.
 struct Rounds {
     broker: Round,
     bare: Option<Round>,
+    durable: Option<(Round, Written)>,
 }
 
 impl Rounds {
-    /// Through the broker as part of through the proxy.
+    /// Through the broker as part of through the proxy; or durable as part of volatile.
     fn ratio(&self) -> Option<f64> {
-        self.bare.as_ref().map(|bare| self.broker.jobs_per_s() / bare.jobs_per_s())
+        let volatile = self.broker.jobs_per_s();
+        let bare = self.bare.as_ref().map(|bare| volatile / bare.jobs_per_s());
+        bare.or_else(|| self.durable.as_ref().map(|(durable, _)| durable.jobs_per_s() / volatile))
     }
 }
 
@@ -119,7 +169,7 @@ impl Bench {
         }
         let mut own = match self.connection.is_chosen() {
             true => None,
-            false => Some(OwnBroker::start(self.transport)?),
+            false => Some(OwnBroker::start(self.transport, self.durable)?),
         };
         let (client, endpoint) = match &own {
             Some(own) => {
@@ -146,19 +196,23 @@ impl Bench {
     fn measure(&self, client: &Client, queue: &str, endpoint: &str) -> Result<Exit, Failed> {
         /// How long everything runs before it is measured.
         const WARM_UP: Duration = Duration::from_millis(200);
+        let mut beside = match (self.bare, self.durable) {
+            (true, _) => Beside::Bare(ThroughProxy::start(self.transport, self.size)?),
+            (_, true) => {
+                Beside::Durable(ThroughBroker::new(client, queue, self.size, Level::Durable), client)
+            }
+            _ => Beside::Nothing,
+        };
         let mut table = show::table();
-        let bare_columns: &[&str] = if self.bare { &["BARE/S", "RATIO"] } else { &[] };
-        table.set_header(["IN FLIGHT", "ROUND", "JOBS/S", "p50", "p99", "MAX"].iter().chain(bare_columns));
-        let mut echo = ThroughBroker::new(client, queue, self.size);
-        let bare = self.bare.then(|| ThroughProxy::start(self.transport, self.size));
-        let mut bare = bare.transpose()?;
+        table.set_header(["IN FLIGHT", "ROUND", "JOBS/S", "p50", "p99", "MAX"].iter().chain(beside.titles()));
+        let mut echo = ThroughBroker::new(client, queue, self.size, Level::Volatile);
         for &in_flight in &self.in_flight {
             measure::round(&mut echo, in_flight, WARM_UP)?;
-            if let Some(bare) = &mut bare {
-                measure::round(bare, in_flight, WARM_UP)?;
+            if let Some(beside) = beside.echo() {
+                measure::round(beside, in_flight, WARM_UP)?;
             }
             for number in 1..=self.rounds {
-                let rounds = self.rounds_of(&mut echo, bare.as_mut(), in_flight, number)?;
+                let rounds = self.rounds_of(&mut echo, &mut beside, in_flight, number)?;
                 if self.json {
                     show::line(self.as_json(endpoint, in_flight, number, &rounds))?;
                 }
@@ -178,20 +232,26 @@ impl Bench {
     fn rounds_of(
         &self,
         echo: &mut dyn Echo,
-        bare: Option<&mut ThroughProxy>,
+        beside: &mut Beside<'_>,
         in_flight: usize,
         number: u32,
     ) -> Result<Rounds, Failed> {
-        let Some(bare) = bare else {
-            return Ok(Rounds { broker: measure::round(echo, in_flight, self.time)?, bare: None });
+        let is_first = number % 2 == 1;
+        let before = if is_first { Some(measure::round(echo, in_flight, self.time)?) } else { None };
+        let written = beside.written()?;
+        let other = beside.echo().map(|other| measure::round(other, in_flight, self.time)).transpose()?;
+        let written = written.zip(beside.written()?).map(|(before, after)| Written {
+            syncs: after.syncs - before.syncs,
+            bytes: after.bytes - before.bytes,
+        });
+        let broker = match before {
+            Some(before) => before,
+            None => measure::round(echo, in_flight, self.time)?,
         };
-        if number % 2 == 1 {
-            let broker = measure::round(echo, in_flight, self.time)?;
-            Ok(Rounds { broker, bare: Some(measure::round(bare, in_flight, self.time)?) })
-        } else {
-            let bare = Some(measure::round(bare, in_flight, self.time)?);
-            Ok(Rounds { broker: measure::round(echo, in_flight, self.time)?, bare })
-        }
+        Ok(match (other, written) {
+            (Some(round), Some(written)) => Rounds { broker, bare: None, durable: Some((round, written)) },
+            (bare, _) => Rounds { broker, bare, durable: None },
+        })
     }
 
     fn as_json(&self, endpoint: &str, in_flight: usize, number: u32, rounds: &Rounds) -> Value {
@@ -205,7 +265,16 @@ impl Bench {
             object["bare_per_s"] = json!(bare.jobs_per_s());
             object["bare_p50_us"] = json!(bare.p50.as_micros());
             object["bare_p99_us"] = json!(bare.p99.as_micros());
-            object["ratio"] = json!(rounds.ratio());
+        }
+        if let Some((durable, written)) = &rounds.durable {
+            object["durable_per_s"] = json!(durable.jobs_per_s());
+            object["durable_p50_us"] = json!(durable.p50.as_micros());
+            object["durable_p99_us"] = json!(durable.p99.as_micros());
+            object["syncs_per_job"] = json!(written.syncs as f64 / durable.jobs as f64);
+            object["bytes_per_job"] = json!(written.bytes as f64 / durable.jobs as f64);
+        }
+        if let Some(ratio) = rounds.ratio() {
+            object["ratio"] = json!(ratio);
         }
         object
     }
@@ -222,7 +291,12 @@ fn row(in_flight: usize, number: u32, rounds: &Rounds) -> Vec<String> {
         time::show(round.max),
     ];
     row.extend(rounds.bare.as_ref().map(|bare| format!("{:.0}", bare.jobs_per_s())));
+    row.extend(rounds.durable.iter().map(|(durable, _)| format!("{:.0}", durable.jobs_per_s())));
     row.extend(rounds.ratio().map(|ratio| format!("{ratio:.2}")));
+    if let Some((durable, written)) = &rounds.durable {
+        row.push(format!("{:.3}", written.syncs as f64 / durable.jobs as f64));
+        row.push(format!("{:.0}", written.bytes as f64 / durable.jobs as f64));
+    }
     row
 }
 

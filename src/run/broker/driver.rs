@@ -173,7 +173,7 @@ impl Driver {
                 None => break,
             }
         }
-        if let Some(news) = self.keeper.news(now) {
+        if let Some(news) = self.keeper.news() {
             self.broker.io_done(now, news);
         }
         Ok(())

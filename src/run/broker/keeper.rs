@@ -25,8 +25,6 @@ const SEGMENTS_TARGET: u64 = 16;
 const SEGMENT_LEN_MIN: u64 = 1 << 20;
 /// How long records that found no room wait before they are tried again.
 const RETRY_MS: u64 = 200;
-/// How often the core is told how the store stands.
-const STATS_MS: u64 = 250;
 
 /// Which life of the broker this is.
 pub(super) struct Life {
@@ -49,7 +47,7 @@ pub(super) struct Keeper {
     unwritten: u64,
     /// What the core was told last.
     full: bool,
-    stats_due_us: u64,
+    /// The core does not know how the store stands now.
     stats_stale: bool,
 }
 
@@ -87,7 +85,6 @@ impl Keeper {
             retry_us: u64::MAX,
             unwritten: 0,
             full: false,
-            stats_due_us: 0,
             stats_stale: durable,
         }
     }
@@ -162,20 +159,14 @@ impl Keeper {
         }
     }
 
-    /// How the store stands, for the core's status, when that has changed and was not told just now.
-    pub(super) fn news(&mut self, now: Now) -> Option<IoDone> {
-        if !self.stats_stale || now.us < self.stats_due_us {
-            return None;
-        }
-        self.stats_stale = false;
-        self.stats_due_us = now.after_ms(STATS_MS);
-        Some(IoDone::Store(self.store.stats()))
+    /// How the store stands, for the core's status, when that has changed.
+    pub(super) fn news(&mut self) -> Option<IoDone> {
+        std::mem::take(&mut self.stats_stale).then(|| IoDone::Store(self.store.stats()))
     }
 
-    /// When something is due, in microseconds of the clock that never jumps.
+    /// When records are tried again, in microseconds of the clock that never jumps.
     pub(super) fn next_timeout(&self) -> Option<u64> {
-        let news = self.stats_stale.then_some(self.stats_due_us);
-        news.into_iter().chain(self.waiting.is_some().then_some(self.retry_us)).min()
+        self.waiting.is_some().then_some(self.retry_us)
     }
 }
 
