@@ -30,6 +30,33 @@ fn submitted_jobs_outlive_the_broker_and_the_client() {
     assert!(said.contains("start 2, 1 jobs from"), "{said}");
 }
 
+/// Without room in memory payloads are read back from the store, before a restart and after it.
+#[test]
+fn payloads_that_are_left_in_the_store_come_back_whole() {
+    let folder = Folder::new();
+    let store = folder.join("store");
+    let arguments = ["--store", store.to_str().expect("UTF-8"), "--cache-max", "0"];
+    let mut broker = Broker::start_with(binary!(), &arguments);
+    let payload = |n: u8| -> Vec<u8> { (0..100_000_u32).map(|i| (i % 251) as u8 ^ n).collect() };
+    let submit = |broker: &Broker, n: u8| {
+        let file = folder.join("payload");
+        std::fs::write(&file, payload(n)).expect("a file");
+        let submit = &mut broker.cli(&["submit", "echo", file.to_str().expect("UTF-8")]);
+        run(submit, SOON).success().text().trim().to_owned()
+    };
+    let mut ids: Vec<String> = (0..3).map(|n| submit(&broker, n)).collect();
+    assert_eq!(status(&broker)["stored_bytes"], 300_000);
+    broker.kill();
+    broker.restart();
+    ids.push(submit(&broker, 3));
+    assert_eq!(status(&broker)["stored_bytes"], 400_000);
+    let _worker = Process::start(&mut broker.cli(&["echo", "echo"]));
+    for (n, id) in (0..).zip(&ids) {
+        assert!(run(&mut broker.cli(&["wait", id]), SOON).success().stdout == payload(n), "payload {n}");
+    }
+    assert_eq!(status(&broker)["stored_bytes"], 0);
+}
+
 /// A submission that says volatile is not written down, and one without a store that says durable is refused.
 #[test]
 fn the_level_is_what_was_asked_for() {

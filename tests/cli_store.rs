@@ -35,7 +35,9 @@ fn fill(dir: &Path, jobs: u64) {
         };
         let wall_ms = job.id.wall_ms();
         let (owner, rules) = (owner.clone(), rules.clone());
-        journal.append(&[Record::Submitted { owner, job: job.into(), rules, wall_ms, sequence }]).unwrap();
+        journal
+            .append(&[Record::Submitted { owner, job: job.into(), rules, wall_ms, sequence, stored_len: 0 }])
+            .unwrap();
     }
 }
 

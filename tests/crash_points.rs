@@ -22,7 +22,12 @@ const CRASHES: [Crash; 6] = [
 ];
 
 fn config() -> JournalConfig {
-    JournalConfig { segment_len: SEGMENT_LEN, len_max: 64 * SEGMENT_LEN, random: [7; 32] }
+    JournalConfig {
+        segment_len: SEGMENT_LEN,
+        len_max: 64 * SEGMENT_LEN,
+        random: [7; 32],
+        bodies_max: u64::MAX,
+    }
 }
 
 /// What a life left behind.

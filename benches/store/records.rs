@@ -74,7 +74,7 @@ impl Load {
             is_patient: true,
         };
         let (owner, rules) = (self.owner.clone(), self.rules.clone());
-        Record::Submitted { owner, job: job.into(), rules, wall_ms, sequence }
+        Record::Submitted { owner, job: job.into(), rules, wall_ms, sequence, stored_len: 0 }
     }
 
     /// One turn: new jobs, the start of those before, the end of those before them.

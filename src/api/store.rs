@@ -60,7 +60,7 @@ impl StoreSummary {
         let mut queues: BTreeMap<String, QueueSummary> = BTreeMap::new();
         for job in &kept.jobs {
             let queue = queues.entry(job.job.queue.as_str().to_owned()).or_default();
-            queue.bytes += job.job.body.len() as u64;
+            queue.bytes += job.job.body.len() as u64 + job.stored_len;
             match &job.ended {
                 Some((verdict, _)) => {
                     queue.ended += 1;

@@ -138,13 +138,22 @@ pub enum Io {
         /// The records.
         records: Vec<Record>,
     },
+    /// Read the payload of this job, whose record was synced. Nothing is appended before it is there.
+    Read {
+        /// The lease it is for.
+        lease: Lease,
+        /// The job.
+        id: JobId,
+    },
 }
 
 /// What the driver has done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum IoDone {
     /// Every record up to this number is synced.
     Synced { upto: u64 },
+    /// The payload that was to be read for this lease.
+    Read { lease: Lease, id: JobId, body: Body },
     /// Whether the store has no room for a durable job; holds until the next such word.
     Room { full: bool },
     /// How the store stands, for people.

@@ -16,7 +16,15 @@ pub enum Record {
     /// The broker started on its store for the `epoch`-th time; the first record of each life.
     Booted { epoch: u64, broker: [u8; 16] },
     /// A job was accepted. What its options said is in `rules`; the options themselves are not kept.
-    Submitted { owner: Arc<Owner>, job: Arc<Submission>, rules: Arc<JobRules>, wall_ms: u64, sequence: u64 },
+    Submitted {
+        owner: Arc<Owner>,
+        job: Arc<Submission>,
+        rules: Arc<JobRules>,
+        wall_ms: u64,
+        sequence: u64,
+        /// Bytes of its payload when that was read back and left in the store; `job` has none then. Never appended.
+        stored_len: u64,
+    },
     /// A worker was handed the job.
     Leased { id: JobId, token: Token },
     /// The worker began it. Appended, never waited for.
@@ -207,6 +215,8 @@ pub struct KeptJob {
     pub owner: Arc<Owner>,
     /// The job; its options are not kept, and once it has ended its body and headers need not be.
     pub job: Arc<Submission>,
+    /// Bytes of its payload when that was left in the store.
+    pub stored_len: u64,
     /// What it lives by.
     pub rules: Arc<JobRules>,
     /// When it was accepted.

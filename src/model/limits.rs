@@ -110,6 +110,11 @@ pub const DEDUPE_WINDOW_MS: u64 = 24 * 3_600_000;
 pub const ID_AHEAD_MS_MAX: u64 = 10 * 60_000;
 /// Bytes of jobs and results a broker keeps in memory, unless `broker.memory_max` says otherwise.
 pub const MEMORY_LEN_MAX: u64 = 4 << 30;
+/// Bytes of jobs and results beyond which payloads of waiting durable jobs are left in the store, unless
+/// `broker.cache_max` says otherwise.
+pub const CACHE_LEN_MAX: u64 = 1 << 30;
+/// Payloads smaller than that are never left in the store: nothing would be won.
+pub const STORED_LEN_MIN: u64 = 128;
 /// Bytes counted for a job besides its payload, name and headers.
 pub const JOB_OVERHEAD_LEN: u64 = 512;
 /// Bytes of a store's files up to which it takes jobs, unless `broker.store_max` says otherwise.

@@ -122,6 +122,8 @@ pub struct BrokerSettings {
     pub store_max: u64,
     /// Bytes of jobs and results kept in memory.
     pub memory_max: u64,
+    /// Bytes of them beyond which payloads of waiting durable jobs are left in the store.
+    pub cache_max: u64,
     /// Bytes of one payload or result.
     pub payload_max: u64,
     /// How long ended jobs can be asked about after their results were acknowledged; `None`: not.
@@ -153,6 +155,7 @@ impl Default for BrokerSettings {
             store: None,
             store_max: limits::STORE_LEN_MAX,
             memory_max: limits::MEMORY_LEN_MAX,
+            cache_max: limits::CACHE_LEN_MAX,
             payload_max: limits::PAYLOAD_LEN_MAX as u64,
             retention_ms: None,
             lease_ms: limits::LEASE_MS,

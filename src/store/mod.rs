@@ -17,7 +17,7 @@ use std::time::Instant;
 
 use crate::core::record::Record;
 pub use crate::core::record::StoreStats;
-use crate::model::{Failure, Status};
+use crate::model::{Body, Failure, JobId, Status};
 use crate::store::file_disk::FileDisk;
 use crate::store::journal::{Journal, JournalConfig, Recovered};
 
@@ -33,6 +33,12 @@ pub trait Store {
     /// Whether jobs of so many bytes in all may be taken before the next `append`, which will then have room for them.
     /// While they may not, the store keeps what is left for the outcomes of jobs it has, and each call looks again.
     fn has_room_for(&mut self, len: u64) -> bool;
+
+    /// The payload of a job whose record was appended, and which has not ended.
+    ///
+    /// # Errors
+    /// `Fatal`: it is not what was written, or cannot be read.
+    fn body(&mut self, id: JobId) -> Result<Body, StoreError>;
 
     /// What it did since it was opened, and what it holds.
     fn stats(&self) -> StoreStats;

@@ -36,11 +36,12 @@ impl State {
 
     pub(crate) fn apply(&mut self, record: &Record) {
         match record {
-            Record::Submitted { owner, job, rules, wall_ms, sequence } => {
+            Record::Submitted { owner, job, rules, wall_ms, sequence, .. } => {
                 let (owner, job, rules) = (owner.clone(), job.clone(), rules.clone());
                 let (wall_ms, sequence) = (*wall_ms, *sequence);
                 let standing = Standing::default();
-                let kept = KeptJob { owner, job, rules, wall_ms, sequence, standing, ended: None };
+                let kept =
+                    KeptJob { owner, job, stored_len: 0, rules, wall_ms, sequence, standing, ended: None };
                 self.jobs.insert(kept.job.id, kept);
             }
             Record::Leased { id, .. } | Record::Started { id, .. } | Record::Requeued { id, .. } => {
@@ -151,7 +152,14 @@ impl World {
         let owner = Owner { user: format!("uid:{}", n % 3), name: String::new() };
         let rules = JobRules { priority: 1 + (n % 8) as u32, ..JobRules::default() };
         let wall_ms = WALL_MS + sequence;
-        Record::Submitted { owner: owner.into(), job: job.into(), rules: rules.into(), wall_ms, sequence }
+        Record::Submitted {
+            owner: owner.into(),
+            job: job.into(),
+            rules: rules.into(),
+            wall_ms,
+            sequence,
+            stored_len: 0,
+        }
     }
 
     fn set_queue(&mut self) -> Record {

@@ -10,3 +10,4 @@ mod recovery;
 mod results;
 mod retries;
 mod rig;
+mod stored;

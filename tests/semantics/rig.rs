@@ -18,6 +18,7 @@ use std::sync::Arc;
 pub(crate) const WALL_MS: u64 = 1_780_000_000_000;
 
 pub(crate) struct Rig {
+    config: TableConfig,
     pub(crate) broker: Broker<JobTable>,
     pub(crate) now: Now,
     sessions: u64,
@@ -28,6 +29,8 @@ pub(crate) struct Rig {
     ids: u64,
     /// What a store would hold.
     pub(crate) records: Vec<Record>,
+    /// Payloads that were read back.
+    pub(crate) reads: usize,
 }
 
 /// A worker that allows one job after the other.
@@ -44,7 +47,8 @@ impl Rig {
 
     pub(crate) fn with(config: TableConfig) -> Self {
         Rig {
-            broker: Broker::new(BrokerConfig::default(), JobTable::new(config)),
+            broker: Broker::new(BrokerConfig::default(), JobTable::new(config.clone())),
+            config,
             now: Now { us: 1_000_000, wall_ms: WALL_MS },
             sessions: 0,
             numbers: BTreeMap::new(),
@@ -53,22 +57,38 @@ impl Rig {
             dropped: Vec::new(),
             ids: 0,
             records: Vec::new(),
+            reads: 0,
         }
     }
 
     /// A broker with a store.
     pub(crate) fn durable() -> Self {
-        Self::with(TableConfig { broker: [1; 16], durable: true, ..TableConfig::default() })
+        Self::durable_with_cache(u64::MAX)
+    }
+
+    /// A broker with a store, and so much room for payloads in memory.
+    pub(crate) fn durable_with_cache(cache_max: u64) -> Self {
+        Self::with(TableConfig { broker: [1; 16], durable: true, cache_max, ..TableConfig::default() })
     }
 
     /// The broker is killed and starts again on its store; `away_ms` pass between. Every session is gone.
     pub(crate) fn restart(self, away_ms: u64) -> Self {
-        let config = TableConfig { broker: [1; 16], durable: true, epoch: 2, ..TableConfig::default() };
+        let config = TableConfig { epoch: self.config.epoch + 1, ..self.config };
+        let leaves_bodies = config.cache_max == 0;
         let mut rig = Self::with(config.clone());
         rig.now.wall_ms = self.now.wall_ms + away_ms;
         rig.ids = self.ids;
         let mut table = JobTable::new(config);
-        table.recover(rig.now, self.records.iter().cloned());
+        table.recover(
+            rig.now,
+            self.records.iter().cloned().map(|record| match record {
+                Record::Submitted { owner, mut job, rules, wall_ms, sequence, .. } if leaves_bodies => {
+                    let stored_len = std::mem::take(&mut Arc::make_mut(&mut job).body).len() as u64;
+                    Record::Submitted { owner, job, rules, wall_ms, sequence, stored_len }
+                }
+                record => record,
+            }),
+        );
         rig.records = self.records;
         rig.broker = Broker::new(BrokerConfig::default(), table);
         rig.broker.tick(rig.now);
@@ -161,14 +181,31 @@ impl Rig {
 
     fn drain(&mut self) {
         self.take_outputs();
-        while let Some(Io::Append { upto, records }) = self.broker.poll_io() {
-            self.records.extend(records);
-            self.broker.io_done(self.now, IoDone::Synced { upto });
+        while let Some(io) = self.broker.poll_io() {
+            let done = match io {
+                Io::Append { upto, records } => {
+                    self.records.extend(records);
+                    IoDone::Synced { upto }
+                }
+                Io::Read { lease, id } => {
+                    self.reads += 1;
+                    IoDone::Read { lease, id, body: self.stored_body(id) }
+                }
+            };
+            self.broker.io_done(self.now, done);
             self.take_outputs();
         }
         if let Err(violation) = self.broker.jobs().check(self.now) {
             panic!("{}", violation.0);
         }
+    }
+
+    fn stored_body(&self, id: JobId) -> Body {
+        let body = self.records.iter().find_map(|record| match record {
+            Record::Submitted { job, .. } if job.id == id => Some(job.body.clone()),
+            _ => None,
+        });
+        body.expect("what is read was appended")
     }
 
     fn take_outputs(&mut self) {

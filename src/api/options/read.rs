@@ -77,6 +77,7 @@ impl Options {
             store: self.path("broker.store")?,
             store_max: self.number("broker.store_max")?,
             memory_max: self.number("broker.memory_max")?,
+            cache_max: self.number("broker.cache_max")?,
             payload_max: self.number("broker.payload_max")?,
             retention_ms: Some(self.number("broker.retention_ms")?),
             lease_ms: self.number("broker.lease_ms")?,

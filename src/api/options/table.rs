@@ -246,6 +246,7 @@ pub(crate) const TABLE: &[OptionInfo] = &[
     row(Broker, "broker.store", Kind::Path, "", "The folder of the store, made if it is not there; one broker's at a time. Empty: jobs live in memory only (`forebay broker` then takes a folder of its own in the user's state folder, unless it is told --memory)."),
     row(Broker, "broker.store_max", Kind::Bytes { min: 16 << 20, max: BYTES_MAX }, "16Gi", "Bytes of the store's files up to which it takes durable jobs; over it they are refused with ERR_STORE_FULL until there is room. Outcomes of jobs it has may go beyond."),
     row(Broker, "broker.memory_max", Kind::Bytes { min: 1 << 20, max: BYTES_MAX }, "4Gi", "Bytes of jobs and results kept in memory; over it submissions are refused with ERR_BUSY."),
+    row(Broker, "broker.cache_max", Kind::Bytes { min: 0, max: BYTES_MAX }, "1Gi", "Bytes of jobs and results in memory beyond which the payloads of waiting durable jobs are left in the store, and read back when a worker takes them."),
     row(Broker, "broker.payload_max", Kind::Bytes { min: 1 << 10, max: 1 << 31 }, "64Mi", "Bytes of one payload or result over all its frames; larger ones are ERR_TOO_LARGE."),
     row(Broker, "broker.retention_ms", MILLIS, "3600000", "How long job.get still tells the history of a job whose result was acknowledged; of the last 20,000 such jobs."),
     row(Broker, "broker.lease_ms", Kind::Millis { min: 100, max: INTERVAL }, "30000", "How long a worker holds its jobs without a beat."),

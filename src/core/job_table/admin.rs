@@ -51,7 +51,7 @@ impl JobTable {
             "jobs": self.queues.values().map(|queue| queue.jobs).sum::<u64>(),
             "leases": self.leases,
             "results_kept": self.ids.len() as u64 - self.queues.values().map(|queue| queue.jobs).sum::<u64>(),
-            "memory_bytes": self.bytes, "memory_max": self.config.memory_max, "full": self.full,
+            "memory_bytes": self.bytes - self.stored_bytes, "stored_bytes": self.stored_bytes, "memory_max": self.config.memory_max, "full": self.full,
             "queues": queues,
             "counters": {
                 "submitted": counters.submitted, "duplicates": counters.duplicates, "refused": counters.refused, "busy": counters.busy,
@@ -163,7 +163,7 @@ fn show(now: Now, job: &Job) -> Value {
         "id": job.id.to_string(), "queue": job.queue.as_str(), "outcome": job.outcome().name(), "stage": stage,
         "priority": job.rules.priority, "attempts": job.attempts, "attempts_max": job.rules.attempts,
         "losses": job.losses, "releases": job.releases, "suspect": job.suspect, "progress": job.fraction, "note": job.note,
-        "payload_bytes": job.body.len(), "level": if job.durable { "durable" } else { "volatile" },
+        "payload_bytes": job.payload_len(), "level": if job.durable { "durable" } else { "volatile" },
         "accepted_ms": job.accepted_wall_ms, "age_ms": now.us.saturating_sub(job.accepted_us) / 1_000,
         "code": verdict.map(|verdict| &verdict.code), "message": verdict.map(|verdict| &verdict.message),
         "history": job.history.iter().map(show_attempt).collect::<Vec<_>>(),

@@ -179,7 +179,7 @@ impl JobTable {
             return Err(Failure::busy(
                 format!(
                     "the broker keeps {} bytes of jobs and results, its limit (broker.memory_max)",
-                    self.bytes
+                    self.bytes - self.stored_bytes
                 ),
                 BUSY_RETRY_MS,
             ));
@@ -214,7 +214,8 @@ impl JobTable {
         let durable = self.config.durable && rules.level != Level::Volatile;
         if durable {
             let (owner, job, rules) = (asker.owner.clone(), Arc::new(job.clone()), rules.clone());
-            self.record(true, || Record::Submitted { owner, job, rules, wall_ms: now.wall_ms, sequence });
+            let wall_ms = now.wall_ms;
+            self.record(true, || Record::Submitted { owner, job, rules, wall_ms, sequence, stored_len: 0 });
         }
         self.named_ids += usize::from(job.content.is_some());
         let entry = Job {
@@ -222,6 +223,7 @@ impl JobTable {
             asker: asker.clone(),
             queue: job.queue,
             body: job.body,
+            stored_len: 0,
             headers: job.headers,
             reply: if rules.result_ttl_ms == 0 { ReplyMode::None } else { job.reply },
             rules,
@@ -254,6 +256,7 @@ impl JobTable {
         self.events_kept.push(now, &entry, Happened::Accepted, "");
         self.ids.insert(entry.id, slot);
         self.slots[slot as usize] = Some(entry);
+        self.consider_leaving(slot);
         slot
     }
 

@@ -126,6 +126,12 @@ impl JobTable {
     fn check_counts(&self) -> Result<(), Violation> {
         let bytes: u64 = live(&self.slots).map(|(_, job)| job.bytes()).sum();
         hold!(bytes == self.bytes, "{} bytes are counted, {bytes} are there", self.bytes);
+        let stored: u64 = live(&self.slots).map(|(_, job)| job.stored_len).sum();
+        hold!(
+            stored == self.stored_bytes,
+            "{} bytes are counted in the store alone, {stored} are",
+            self.stored_bytes
+        );
         let held: usize = self.workers.values().map(|worker| worker.held.len()).sum();
         hold!(held == self.leases, "{} leases are counted, workers hold {held}", self.leases);
         hold!(

@@ -395,7 +395,7 @@ impl JobTable {
         let (suspect, bytes) = {
             let job = self.job_mut(slot);
             job.state = State::Leased { worker: id, until_us };
-            (job.suspect, job.body.len() as u64)
+            (job.suspect, job.payload_len())
         };
         self.leases += 1;
         if let Some(queue) = self.queues.get_mut(name) {
@@ -422,7 +422,7 @@ impl JobTable {
             _ => return,
         };
         let was_running = matches!(job.state, State::Running { .. });
-        let (name, token, bytes) = (job.queue.clone(), job.token, job.body.len() as u64);
+        let (name, token, bytes) = (job.queue.clone(), job.token, job.payload_len());
         self.leases -= 1;
         if let Some(queue) = self.queues.get_mut(&name) {
             queue.leased -= 1;
@@ -498,13 +498,15 @@ impl JobTable {
             self.queues.get_mut(&name).expect("a job's queue is there").unstarted.insert((token, slot));
         }
         self.rearm(slot);
+        let lease = Lease { slot, token };
+        let body = self.body_for(lease);
         let job = self.job(slot);
         let (durable, id_of_job) = (job.durable, job.id);
         let grant = Box::new(Grant {
-            lease: Lease { slot, token },
+            lease,
             id: job.id,
             queue: name,
-            body: job.body.clone(),
+            body,
             headers: job.headers.clone(),
             attempt: job.attempts + 1,
             attempts_max: job.rules.attempts,

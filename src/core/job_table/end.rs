@@ -64,6 +64,11 @@ impl JobTable {
             State::Delayed { .. } => {}
         }
         let before = self.job(slot).bytes();
+        // A quarantined job waits for a person who may want to see its payload.
+        if close.outcome != Outcome::Quarantined {
+            self.drop_body(slot);
+            self.job_mut(slot).headers = Headers::default();
+        }
         let job = self.job_mut(slot);
         job.note_attempt_end(if close.outcome == Outcome::Done { "done" } else { "ended" }, now.wall_ms);
         let mut meta = close.meta;
@@ -78,10 +83,6 @@ impl JobTable {
             detail: close.detail,
             meta,
         });
-        // A quarantined job waits for a person who may want to see its payload.
-        if close.outcome != Outcome::Quarantined {
-            (job.body, job.headers) = Default::default();
-        }
         // Only the worker whose answer ended the job may say it again; anybody else's word is stale from now on.
         if !matches!(close.outcome, Outcome::Done | Outcome::Failed) {
             (job.token, job.holder) = (0, None);

@@ -31,7 +31,9 @@ pub(super) struct Job {
     pub(super) id: JobId,
     pub(super) asker: Asker,
     pub(super) queue: QueueName,
+    /// Its payload; none when that is in the store alone, where it has `stored_len` bytes.
     pub(super) body: Body,
+    pub(super) stored_len: u64,
     pub(super) headers: Headers,
     pub(super) rules: Arc<JobRules>,
     pub(super) reply: ReplyMode,
@@ -76,13 +78,19 @@ impl Job {
         matches!(self.state, State::Ended { .. })
     }
 
-    /// Bytes the job counts against the broker's memory.
+    /// Bytes of the job and of its result, those in the store alone included.
     pub(super) fn bytes(&self) -> u64 {
         let result = match &self.state {
             State::Ended { verdict, .. } => verdict.body.len() + verdict.headers.len() + verdict.detail.len(),
             _ => 0,
         };
-        JOB_OVERHEAD_LEN + (self.body.len() + self.headers.len() + self.queue.as_str().len() + result) as u64
+        let named = (self.headers.len() + self.queue.as_str().len() + result) as u64;
+        JOB_OVERHEAD_LEN + self.payload_len() + named
+    }
+
+    /// Bytes of its payload, wherever it is.
+    pub(super) fn payload_len(&self) -> u64 {
+        self.body.len() as u64 + self.stored_len
     }
 
     /// When its deadline passes.

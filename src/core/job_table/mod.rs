@@ -17,6 +17,7 @@ mod queue;
 mod ready;
 mod recover;
 mod remember;
+mod stored;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -49,6 +50,8 @@ pub struct TableConfig {
     pub reattach_ms: u64,
     /// Bytes of jobs and results kept at once.
     pub memory_max: u64,
+    /// Bytes of jobs and results beyond which payloads of waiting durable jobs are left in the store.
+    pub cache_max: u64,
     /// Bytes of one payload or result.
     pub payload_max: u64,
     /// Jobs one queue may hold; 0 = no limit.
@@ -74,6 +77,7 @@ impl Default for TableConfig {
             lease_ms: limits::LEASE_MS,
             reattach_ms: limits::REATTACH_MS,
             memory_max: limits::MEMORY_LEN_MAX,
+            cache_max: limits::CACHE_LEN_MAX,
             payload_max: limits::PAYLOAD_LEN_MAX as u64,
             queue_jobs_max: 0,
             queue_bytes_max: 0,
@@ -141,7 +145,14 @@ pub struct JobTable {
     next_sequence: u64,
     next_token: u64,
     random: u64,
+    /// Bytes of jobs and results, and those of them that are in the store alone.
     bytes: u64,
+    stored_bytes: u64,
+    /// Durable jobs whose payloads may go once the record of that number is synced.
+    leavable: VecDeque<(u64, JobId)>,
+    /// Payloads to be read for a grant, and how many are being read.
+    reads: VecDeque<(Lease, JobId)>,
+    reading: usize,
     full: bool,
     /// The store takes no further jobs.
     store_full: bool,
@@ -188,6 +199,10 @@ impl JobTable {
             next_token: (config.epoch & 0xff_ffff) << 40 | 1,
             random: config.seed,
             bytes: 0,
+            stored_bytes: 0,
+            leavable: VecDeque::new(),
+            reads: VecDeque::new(),
+            reading: 0,
             full: false,
             store_full: false,
             store: None,
@@ -283,7 +298,7 @@ impl JobTable {
     /// Adds to or takes from the memory in use, and says so when the limit is crossed.
     fn account(&mut self, more: u64, less: u64) {
         self.bytes = self.bytes + more - less;
-        let full = self.bytes >= self.config.memory_max;
+        let full = self.bytes - self.stored_bytes >= self.config.memory_max;
         if full != self.full {
             self.full = full;
             self.events.push_back(Event::Pressure { full });
@@ -397,7 +412,10 @@ impl Jobs for JobTable {
     }
 
     fn poll_io(&mut self) -> Option<Io> {
-        if self.records.is_empty() {
+        if let Some(read) = self.next_read() {
+            return Some(read);
+        }
+        if self.records.is_empty() || self.reading > 0 {
             return None;
         }
         self.records_handed = self.records_written;
@@ -407,6 +425,7 @@ impl Jobs for JobTable {
     fn io_done(&mut self, _now: Now, done: IoDone) {
         let upto = match done {
             IoDone::Synced { upto } => upto,
+            IoDone::Read { lease, id, body } => return self.body_read(lease, id, body),
             IoDone::Room { full } => return self.store_full = full,
             IoDone::Store(stats) => return self.store = Some(stats),
         };
@@ -414,6 +433,7 @@ impl Jobs for JobTable {
         while self.unsynced.front().is_some_and(|(number, _)| *number <= self.records_synced) {
             self.events.extend(self.unsynced.pop_front().map(|(_, event)| event));
         }
+        self.leave_bodies();
     }
 
     fn tick(&mut self, now: Now) {

@@ -10,7 +10,7 @@ use crate::core::job_table::JobTable;
 use crate::core::job_table::entry::{Job, State};
 use crate::core::jobs::{Asker, SessionId};
 use crate::core::record::{Buried, QueueKept, Record, Standing};
-use crate::model::{JobId, Now, Outcome, ReplyMode, Verdict};
+use crate::model::{Headers, JobId, Now, Outcome, ReplyMode, Verdict};
 
 /// A session nobody has: the one of a job whose submitter has not come back yet.
 const NOBODY: SessionId = SessionId(0);
@@ -40,13 +40,14 @@ impl JobTable {
         }
         self.events.clear();
         self.records.clear();
+        self.leavable.clear();
         (self.records_written, self.records_handed, self.records_synced) = (0, 0, 0);
     }
 
     fn replay(&mut self, now: Now, record: Record, replayed: &mut BTreeMap<u32, Replayed>) {
         match record {
             Record::Booted { .. } => {}
-            Record::Submitted { owner, job, rules, wall_ms, sequence } => {
+            Record::Submitted { owner, job, rules, wall_ms, sequence, stored_len } => {
                 let asker = Asker { owner, session: NOBODY };
                 let job = Arc::unwrap_or_clone(job);
                 if self.ids.contains(&job.id) {
@@ -54,6 +55,7 @@ impl JobTable {
                 }
                 let slot = self.insert(now, &asker, job, rules);
                 self.records.clear();
+                self.recall_stored(slot, stored_len);
                 self.next_sequence = self.next_sequence.max(sequence + 1);
                 let since_us = now.wall_ms.saturating_sub(wall_ms).saturating_mul(1_000);
                 let entry = self.job_mut(slot);
@@ -155,11 +157,12 @@ impl JobTable {
     fn settle_ended(&mut self, now: Now, slot: u32, verdict: Arc<Verdict>, wall_ms: u64, forgotten: bool) {
         let before = self.job(slot).bytes();
         let passed_ms = now.wall_ms.saturating_sub(wall_ms);
-        let job = self.job_mut(slot);
         let outcome = verdict.outcome;
         if outcome != Outcome::Quarantined {
-            (job.body, job.headers) = Default::default();
+            self.drop_body(slot);
+            self.job_mut(slot).headers = Headers::default();
         }
+        let job = self.job_mut(slot);
         (job.token, job.attempts) = (0, verdict.attempt);
         job.state = State::Ended {
             verdict,

@@ -51,6 +51,7 @@ impl Driver {
             lease_ms: settings.lease_ms,
             reattach_ms: settings.reattach_ms,
             memory_max: settings.memory_max,
+            cache_max: settings.cache_max,
             payload_max: settings.payload_max,
             queue_jobs_max: settings.queue_max_jobs,
             queue_bytes_max: settings.queue_max_bytes,
@@ -165,6 +166,7 @@ impl Driver {
                 None if self.keeper.is_stuck() => None,
                 None => match self.broker.poll_io() {
                     Some(Io::Append { upto, records }) => self.keeper.append(now, upto, records)?,
+                    Some(Io::Read { lease, id }) => Some(self.keeper.read(lease, id)?),
                     None => None,
                 },
             };

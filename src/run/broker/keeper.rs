@@ -9,7 +9,7 @@ use std::path::Path;
 
 use crate::core::jobs::IoDone;
 use crate::core::record::Record;
-use crate::model::{Failure, Level, Now, Status, Submission};
+use crate::model::{Failure, JobId, Lease, Level, Now, Status, Submission};
 use crate::run::ids;
 use crate::run::settings::BrokerSettings;
 use crate::store::journal::{JournalConfig, Report, SEGMENT_LEN};
@@ -65,6 +65,7 @@ impl Keeper {
             segment_len: (settings.store_max / SEGMENTS_TARGET).clamp(SEGMENT_LEN_MIN, SEGMENT_LEN),
             len_max: settings.store_max,
             random: ids::random()?,
+            bodies_max: settings.cache_max,
         };
         let (journal, recovered) = store::open(dir, config)?;
         forget_in_child(journal.disk().lock_fd());
@@ -142,6 +143,15 @@ impl Keeper {
             }
             Err(StoreError::Fatal(why)) => Err(Failure::new(Status::Store, why)),
         }
+    }
+
+    /// Reads back the payload of a job.
+    ///
+    /// # Errors
+    /// `ERR_STORE`: it is not what was written, and the broker must end.
+    pub(super) fn read(&mut self, lease: Lease, id: JobId) -> Result<IoDone, Failure> {
+        let body = self.store.body(id).map_err(|error| Failure::new(Status::Store, error.to_string()))?;
+        Ok(IoDone::Read { lease, id, body })
     }
 
     /// Tries once more what found no room, when it is time.

@@ -116,7 +116,7 @@ impl Decoder {
             headers: from.headers()?,
             body: from.body()?,
         };
-        Ok(Record::Submitted { owner, job: job.into(), rules, wall_ms, sequence })
+        Ok(Record::Submitted { owner, job: job.into(), rules, wall_ms, sequence, stored_len: 0 })
     }
 
     fn submitter(&mut self, from: &mut Reader) -> Result<Shared, CodecError> {

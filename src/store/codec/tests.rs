@@ -66,6 +66,7 @@ fn every() -> Vec<Record> {
             rules: rules.into(),
             wall_ms: 1 << 41,
             sequence: 99,
+            stored_len: 0,
         },
         Record::Leased { id: id(1), token: 1 << 40 | 5 },
         Record::Started { id: id(1), token: 1 << 40 | 5, attempt: 1, worker: "w".into(), wall_ms: 6 },

@@ -15,7 +15,7 @@ pub fn encode(record: &Record, out: &mut Vec<u8>) {
             uint(to, *epoch);
             bin(to, broker);
         }
-        Record::Submitted { owner, job, rules, wall_ms, sequence } => {
+        Record::Submitted { owner, job, rules, wall_ms, sequence, .. } => {
             id(to, &job.id);
             uint(to, *sequence);
             uint(to, *wall_ms);

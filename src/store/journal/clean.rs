@@ -8,7 +8,7 @@ use std::io;
 use std::sync::Arc;
 
 use crate::core::record::Record;
-use crate::model::{JobId, Outcome};
+use crate::model::{Body, JobId, Outcome};
 use crate::store::StoreError;
 use crate::store::codec::{Decoder, Kind, decode_id};
 use crate::store::disk::Disk;
@@ -217,7 +217,7 @@ impl<D: Disk> Journal<D> {
             return Ok(None);
         }
         let (ended_at, standing) = (*ended, standing.clone());
-        let ended = ended_at.map(|ended| self.read_back(ended)).transpose()?;
+        let ended = ended_at.map(|ended| self.read_back(ended, Kind::Ended)).transpose()?;
         let stripped = match &ended {
             Some(ended) => self.strip(place, version, payload, ended)?,
             None => None,
@@ -263,7 +263,7 @@ impl<D: Disk> Journal<D> {
             decoder.decode(Kind::Ended, ended.version, &ended.payload),
         );
         let (
-            Ok(Record::Submitted { owner, job, rules, wall_ms, sequence }),
+            Ok(Record::Submitted { owner, job, rules, wall_ms, sequence, stored_len }),
             Ok(Record::Ended { verdict, .. }),
         ) = records
         else {
@@ -275,7 +275,7 @@ impl<D: Disk> Journal<D> {
         }
         let mut job = Arc::unwrap_or_clone(job);
         (job.body, job.headers) = Default::default();
-        Ok(Some(Record::Submitted { owner, job: job.into(), rules, wall_ms, sequence }))
+        Ok(Some(Record::Submitted { owner, job: job.into(), rules, wall_ms, sequence, stored_len }))
     }
 
     fn copy_buried(
@@ -329,15 +329,28 @@ impl<D: Disk> Journal<D> {
         decode_id(payload).map_err(|_| self.fail_damaged(&self.name_of(place), u64::from(place.offset)))
     }
 
+    /// The payload of a job that is there.
+    pub(super) fn read_body(&mut self, id: JobId) -> Result<Body, StoreError> {
+        let Some(Entry::Job { submitted, .. }) = self.ledger.get(id) else {
+            return Err(StoreError::Fatal(format!("the store failed: job {id} is not in it")));
+        };
+        let place = *submitted;
+        let read = self.read_back(place, Kind::Submitted)?;
+        match Decoder::default().decode(Kind::Submitted, read.version, &read.payload) {
+            Ok(Record::Submitted { job, .. }) => Ok(Arc::unwrap_or_clone(job).body),
+            _ => Err(self.fail_damaged(&self.name_of(place), u64::from(place.offset))),
+        }
+    }
+
     /// The bytes of a record that was written before, or stands in the batch.
-    fn read_back(&mut self, place: Place) -> Result<ReadBack, StoreError> {
+    fn read_back(&mut self, place: Place, kind: Kind) -> Result<ReadBack, StoreError> {
         let active = self.segments.back();
         if let Some(active) =
             active.filter(|active| active.number == place.segment && u64::from(place.offset) >= active.at)
         {
             let at = (u64::from(place.offset) - active.at) as usize + HEAD_LEN;
             let payload = self.batch.bytes()[at..at + place.len as usize].to_vec();
-            return Ok(ReadBack { version: Kind::Ended.version(), payload });
+            return Ok(ReadBack { version: kind.version(), payload });
         }
         let Some(segment) = self.segments.iter().find(|segment| segment.number == place.segment) else {
             return Err(StoreError::Fatal("the store failed: a segment in use is gone".into()));
@@ -348,7 +361,7 @@ impl<D: Disk> Journal<D> {
             return Err(self.fail(&format!("cannot read {name}"), &error));
         }
         match Frame::parse(&bytes, 0, seed) {
-            Some(frame) if frame.kind == Kind::Ended as u8 => {
+            Some(frame) if frame.kind == kind as u8 => {
                 bytes.drain(..HEAD_LEN);
                 Ok(ReadBack { version: frame.version, payload: bytes })
             }
@@ -368,7 +381,7 @@ impl<D: Disk> Journal<D> {
     }
 }
 
-/// The payload of an `Ended`.
+/// The payload of a record.
 struct ReadBack {
     version: u8,
     payload: Vec<u8>,

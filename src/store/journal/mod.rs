@@ -19,10 +19,11 @@ mod walk;
 
 use std::collections::VecDeque;
 use std::io;
+use std::sync::Arc;
 
 use crate::core::record::{Kept, Record};
 use crate::model::limits::STORE_LEN_MAX;
-use crate::model::{Failure, Status};
+use crate::model::{Body, Failure, JobId, Outcome, Status, Verdict};
 use crate::store::codec::encoded_len_max;
 use crate::store::disk::{Disk, is_full};
 use crate::store::journal::batch::Batch;
@@ -55,11 +56,18 @@ pub struct JournalConfig {
     pub len_max: u64,
     /// What a new store makes its id and its salt of.
     pub random: [u8; 32],
+    /// Bytes of payloads that are read back into memory; further ones are left where they are.
+    pub bodies_max: u64,
 }
 
 impl Default for JournalConfig {
     fn default() -> Self {
-        JournalConfig { segment_len: SEGMENT_LEN, len_max: STORE_LEN_MAX, random: [0; 32] }
+        JournalConfig {
+            segment_len: SEGMENT_LEN,
+            len_max: STORE_LEN_MAX,
+            random: [0; 32],
+            bodies_max: u64::MAX,
+        }
     }
 }
 
@@ -99,7 +107,7 @@ pub struct Report {
 /// # Errors
 /// As [`Journal::open`].
 pub fn inspect<D: Disk>(disk: &mut D) -> Result<Option<Inspected>, Failure> {
-    let mut replay = Replay::default();
+    let mut replay = Replay::new(u64::MAX);
     let Ok(found) = read(disk, |record, place| replay.apply(record, place))? else { return Ok(None) };
     let mut ledger = Ledger::default();
     let kept = replay.finish(&mut ledger);
@@ -194,7 +202,7 @@ impl<D: Disk> Journal<D> {
     /// `ERR_STORE` when the store is damaged, with the place; then nothing was changed. `ERR_UNSUPPORTED` for one
     /// written by a later version. `ERR_IO`.
     pub fn open(mut disk: D, config: JournalConfig) -> Result<(Journal<D>, Recovered), Failure> {
-        let mut replay = Replay::default();
+        let mut replay = Replay::new(config.bodies_max);
         let found = read(&mut disk, |record, place| replay.apply(record, place))?;
         let mut report = Report::default();
         let mut journal = match found {
@@ -206,16 +214,31 @@ impl<D: Disk> Journal<D> {
             }
             Err(left_over) => Journal::new(disk, &config, left_over)?,
         };
-        let kept = replay.finish(&mut journal.ledger);
+        let mut kept = replay.finish(&mut journal.ledger);
         journal.boot().map_err(|error| match error {
             StoreError::Full => {
                 Failure::new(Status::Store, "there is no room to note that the broker started")
             }
             StoreError::Fatal(why) => Failure::new(Status::Io, why),
         })?;
+        journal
+            .read_quarantined(&mut kept)
+            .map_err(|error| Failure::new(Status::Store, error.to_string()))?;
         report.jobs = kept.jobs.len() as u64;
         let (epoch, broker) = (u64::from(journal.epoch), journal.broker);
         Ok((journal, Recovered { kept: Kept { epoch, broker, ..kept }, report }))
+    }
+
+    /// Payloads of quarantined jobs are for people, and in memory whatever the limit.
+    fn read_quarantined(&mut self, kept: &mut Kept) -> Result<(), StoreError> {
+        for job in kept.jobs.iter_mut().filter(|job| job.stored_len > 0) {
+            let is_quarantined = |(verdict, _): &(Arc<Verdict>, u64)| verdict.outcome == Outcome::Quarantined;
+            if job.ended.as_ref().is_some_and(is_quarantined) {
+                Arc::make_mut(&mut job.job).body = self.read_body(job.job.id)?;
+                job.stored_len = 0;
+            }
+        }
+        Ok(())
     }
 
     /// A store that is not there yet.
@@ -580,6 +603,11 @@ impl<D: Disk> Store for Journal<D> {
         }
         // They go into the active segment, or into a spare that keeps as much again for outcomes.
         len <= self.room() as u64 || self.try_make_spare(self.len_for(2 * len as usize)) == Ok(true)
+    }
+
+    fn body(&mut self, id: JobId) -> Result<Body, StoreError> {
+        self.check_failed()?;
+        self.read_body(id)
     }
 
     fn stats(&self) -> StoreStats {

@@ -17,7 +17,7 @@ const SEGMENT: u64 = 64 << 10;
 const WALL_MS: u64 = 1_750_000_000_000;
 
 fn config(segments: u64) -> JournalConfig {
-    JournalConfig { segment_len: SEGMENT, len_max: segments * SEGMENT, random: [5; 32] }
+    JournalConfig { segment_len: SEGMENT, len_max: segments * SEGMENT, random: [5; 32], bodies_max: u64::MAX }
 }
 
 fn open(disk: &SimDisk, segments: u64) -> (Journal<SimDisk>, Recovered) {
@@ -45,7 +45,7 @@ fn submitted(n: u64, len: usize) -> Record {
         is_patient: true,
     };
     let (owner, rules) = (Arc::new(Owner::default()), Arc::new(JobRules::default()));
-    Record::Submitted { owner, job: job.into(), rules, wall_ms: WALL_MS + n, sequence: n }
+    Record::Submitted { owner, job: job.into(), rules, wall_ms: WALL_MS + n, sequence: n, stored_len: 0 }
 }
 
 fn ended(n: u64, outcome: Outcome, len: usize) -> Record {
@@ -139,6 +139,29 @@ fn a_store_as_large_as_allowed_makes_room_by_itself_when_jobs_are_forgotten() {
     let (_, recovered) = open(&disk, 8);
     let expected: Vec<u64> = (1..=n).filter(|n| n % 10 == 0).chain(n + 1..=n + 20).collect();
     assert_eq!(jobs(&recovered), expected);
+}
+
+/// Beyond `bodies_max` payloads stay where they are, until they are asked for; those that people may ask for do not.
+#[test]
+fn payloads_beyond_the_limit_are_left_in_the_store() {
+    let disk = SimDisk::new();
+    let (mut journal, _) = open(&disk, 64);
+    for n in 1..=4 {
+        journal.append(&[submitted(n, 1_000)]).unwrap();
+    }
+    journal.append(&[ended(3, Outcome::Quarantined, 10)]).unwrap();
+    journal.append(&[ended(1, Outcome::Done, 10), Record::Forgotten { id: id(1) }]).unwrap();
+    let whole = open(&disk, 64).1.kept.jobs;
+    let (mut journal, recovered) =
+        Journal::open(disk.clone(), JournalConfig { bodies_max: 1_500, ..config(64) }).unwrap();
+    let left: Vec<u64> = recovered.kept.jobs.iter().map(|job| job.stored_len).collect();
+    assert_eq!(left, [1_000, 0, 1_000], "room for the first, which is gone since; the third is a person's");
+    for (job, whole) in recovered.kept.jobs.iter().zip(&whole) {
+        assert_eq!(journal.body(job.job.id).unwrap(), whole.job.body);
+        let here = if job.stored_len > 0 { 0 } else { 1_000 };
+        assert_eq!((job.job.body.len(), whole.job.body.len()), (here, 1_000));
+    }
+    assert!(journal.body(id(1)).is_err());
 }
 
 #[test]
@@ -236,8 +259,14 @@ fn ids_that_must_not_run_again_are_kept_until_they_are_too_old() {
     let (mut journal, recovered) = open(&disk, 100);
     assert_eq!((jobs(&recovered), buried(&recovered)), (vec![2], 1));
     let Record::Submitted { owner, job, rules, .. } = submitted(3, 10) else { unreachable!() };
-    let later =
-        Record::Submitted { owner, job, rules, wall_ms: WALL_MS + DEDUPE_WINDOW_MS + 10, sequence: 3 };
+    let later = Record::Submitted {
+        owner,
+        job,
+        rules,
+        wall_ms: WALL_MS + DEDUPE_WINDOW_MS + 10,
+        sequence: 3,
+        stored_len: 0,
+    };
     journal.append(&[later]).unwrap();
     let (mut journal, recovered) = open(&disk, 100);
     assert_eq!((jobs(&recovered), buried(&recovered)), (vec![2, 3], 0));
