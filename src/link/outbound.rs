@@ -34,7 +34,7 @@ pub(crate) struct Outbound {
     /// The highest number acknowledged.
     acked: u64,
     window_len: usize,
-    /// What a new block makes room for: as much as the last one took.
+    /// What a new block makes room for: as much as the last ones took.
     block_len: usize,
 }
 
@@ -236,7 +236,8 @@ impl Outbound {
             }
         }
         if block.commands > 0 {
-            self.block_len = (bytes.len() - HEADER_LEN).min(limits::PACKET_LEN_MAX);
+            let len = (bytes.len() - HEADER_LEN).min(limits::PACKET_LEN_MAX);
+            self.block_len = len.max(self.block_len - self.block_len / 4);
             self.sent.push_back(Sent { bytes, commands: block.commands });
         }
         self.under_way += block.commands;

@@ -273,6 +273,11 @@ impl JobTable {
 
     /// Puts a job into its queue's line, and hands it out if a worker has room.
     pub(super) fn enqueue(&mut self, now: Now, slot: u32) {
+        if let Some(id) = self.taker_at_once(now, slot) {
+            self.unlist(id);
+            self.hand_out(now, slot, id);
+            return self.list(id);
+        }
         self.job_mut(slot).state = State::Queued;
         self.rearm(slot);
         let job = self.slots[slot as usize].as_ref().expect("a slot in use holds a job");
@@ -291,6 +296,14 @@ impl JobTable {
         if suspect {
             self.reserve_for_suspect(&name);
         }
+    }
+
+    /// The worker that would be handed the job at once if it were put into its queue's line, which is empty.
+    fn taker_at_once(&self, now: Now, slot: u32) -> Option<WorkerId> {
+        let job = self.job(slot);
+        let queue = self.queues.get(&job.queue).filter(|queue| !queue.paused && queue.ready.len() == 0)?;
+        let (_, id) = queue.idle.first().filter(|_| !job.suspect && job.overdue(now).is_none())?;
+        Some(*id)
     }
 
     /// Takes a queued job out of its line.
@@ -474,7 +487,7 @@ impl JobTable {
         }
     }
 
-    /// Hands the job to the worker, unless its time is over.
+    /// Hands the first job in line to the worker, unless its time is over.
     fn grant(&mut self, now: Now, slot: u32, id: WorkerId) {
         if let Some(message) = self.job(slot).overdue(now) {
             // A loop that was away may be asked for jobs before it has looked at the clock.
@@ -488,8 +501,13 @@ impl JobTable {
             first: job.first,
             alone: job.suspect,
         };
-        let name = job.queue.clone();
-        self.queues.get_mut(&name).expect("a job's queue is there").ready.take(now.us, place);
+        self.queues.get_mut(&job.queue).expect("a job's queue is there").ready.take(now.us, place);
+        self.hand_out(now, slot, id);
+    }
+
+    /// Makes the worker the holder of a job that stands in no line, and tells it.
+    fn hand_out(&mut self, now: Now, slot: u32, id: WorkerId) {
+        let name = self.job(slot).queue.clone();
         let token = self.hold(now, slot, id);
         let worker = self.workers.get_mut(&id).expect("a worker that is granted a job is there");
         worker.granted += 1;

@@ -31,6 +31,10 @@ impl JobTable {
         if job.history.len() >= ATTEMPTS_KEPT_MAX {
             job.history.remove(0);
         }
+        if job.history.is_empty() {
+            // Most jobs are begun once.
+            job.history.reserve_exact(1);
+        }
         job.history.push(Attempt {
             number: job.attempts,
             worker: name.clone(),

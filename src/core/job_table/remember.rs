@@ -53,36 +53,42 @@ pub(super) struct PastJob {
     pub(super) history: Vec<Attempt>,
 }
 
-/// The last finished jobs.
+/// The last finished jobs, in the order they went: `jobs[0]` is number `first`.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Past {
-    jobs: Index<JobId, Box<PastJob>>,
-    order: VecDeque<(u64, JobId)>,
+    jobs: VecDeque<(u64, JobId, PastJob)>,
+    first: u64,
+    /// The number of each.
+    numbers: Index<JobId, u64>,
 }
 
 impl Past {
     pub(super) fn get(&self, id: &JobId) -> Option<&PastJob> {
-        self.jobs.get(id).map(|job| &**job)
+        let at = self.numbers.get(id)? - self.first;
+        self.jobs.get(at as usize).map(|(_, _, job)| job)
     }
 
     pub(super) fn insert(&mut self, now: Now, id: JobId, job: PastJob) {
-        while self.order.len() >= HISTORIES_MAX {
+        while self.jobs.len() >= HISTORIES_MAX {
             self.drop_oldest();
         }
-        if self.jobs.insert(id, Box::new(job)).is_none() {
-            self.order.push_back((now.us, id));
-        }
+        // One that went before under the same id is found no more, and goes in its turn.
+        self.numbers.insert(id, self.first + self.jobs.len() as u64);
+        self.jobs.push_back((now.us, id, job));
     }
 
     pub(super) fn expire(&mut self, now: Now, retention_ms: u64) {
-        while self.order.front().is_some_and(|(at_us, _)| at_us + retention_ms * 1_000 < now.us) {
+        while self.jobs.front().is_some_and(|(at_us, ..)| at_us + retention_ms * 1_000 < now.us) {
             self.drop_oldest();
         }
     }
 
     fn drop_oldest(&mut self) {
-        if let Some((_, id)) = self.order.pop_front() {
-            self.jobs.remove(&id);
+        if let Some((_, id, _)) = self.jobs.pop_front() {
+            if self.numbers.get(&id) == Some(&self.first) {
+                self.numbers.remove(&id);
+            }
+            self.first += 1;
         }
     }
 }
