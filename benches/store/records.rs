@@ -33,7 +33,7 @@ impl Load {
             code: String::new(),
             message: String::new(),
             detail: String::new(),
-            meta: Meta(vec![("worker".into(), "w-1".into()), ("started_ms".into(), WALL_MS.to_string())]),
+            meta: Meta::from_iter([("worker", "w-1".to_owned()), ("started_ms", WALL_MS.to_string())]),
         };
         Load {
             jobs,

@@ -19,7 +19,7 @@ struct Inner {
 
 static NO_BODY: Body = Body(Vec::new());
 static NO_HEADERS: Headers = Headers(Vec::new());
-static NO_META: Meta = Meta(Vec::new());
+static NO_META: Meta = Meta::new();
 
 impl JobResult {
     pub(crate) fn new(delivery: Delivery) -> Self {
@@ -175,7 +175,7 @@ impl JobResult {
     pub fn meta_json(&self) -> &str {
         self.0.meta_json.get_or_init(|| {
             let mut json = String::from("{");
-            for (i, (name, value)) in self.meta().0.iter().enumerate() {
+            for (i, (name, value)) in self.meta().iter().enumerate() {
                 if i > 0 {
                     json.push(',');
                 }
@@ -233,7 +233,7 @@ mod tests {
             code: "x".into(),
             message: "m".into(),
             detail: "d".into(),
-            meta: Meta(vec![("a\"b".into(), "line\nbreak \\".into()), ("worker".into(), "größe".into())]),
+            meta: Meta::from_iter([("a\"b", "line\nbreak \\"), ("worker", "größe")]),
         };
         let delivery = Delivery { id: JobId([7; 16]), tag: 3, news: News::Ended(Arc::new(verdict)) };
         let result = JobResult::new(delivery);

@@ -101,7 +101,7 @@ pub(crate) fn as_json(result: &JobResult) -> Value {
         });
         object.insert("headers".into(), headers.collect());
     }
-    let meta = result.meta().0.iter().map(|(name, value)| (name.clone(), value.as_str().into()));
+    let meta = result.meta().iter().map(|(name, value)| (name.to_owned(), value.into()));
     object.insert("meta".into(), Value::Object(meta.collect()));
     Value::Object(object)
 }

@@ -43,10 +43,6 @@ impl Headers {
     }
 }
 
-/// Facts about an attempt for people and programs: "worker", "host", "started_ms" ...
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub struct Meta(pub Vec<(String, String)>);
-
 /// Which faults an accepted job survives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 #[repr(u8)]

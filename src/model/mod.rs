@@ -6,6 +6,7 @@ pub mod index;
 pub mod job;
 pub mod lease;
 pub mod limits;
+pub mod meta;
 pub mod outcome;
 pub mod owner;
 pub mod queue_name;
@@ -14,8 +15,9 @@ pub mod time;
 
 pub use id::JobId;
 pub use index::Index;
-pub use job::{Body, Headers, JobOptions, JobRules, Level, Meta, ReplyMode, Submission};
+pub use job::{Body, Headers, JobOptions, JobRules, Level, ReplyMode, Submission};
 pub use lease::{Lease, Stop, Token};
+pub use meta::Meta;
 pub use outcome::{Outcome, Verdict};
 pub use owner::Owner;
 pub use queue_name::QueueName;

@@ -1,6 +1,7 @@
 //! How a job stands or ended.
 
-use crate::model::job::{Body, Headers, Meta};
+use crate::model::job::{Body, Headers};
+use crate::model::meta::Meta;
 
 /// A job's state as a client sees it. The numbers are part of the C ABI and of the wire: never changed, never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

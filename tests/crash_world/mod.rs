@@ -227,7 +227,7 @@ impl World {
             code: String::new(),
             message: "so it is".into(),
             detail: String::new(),
-            meta: Meta(vec![("worker".into(), "w-1".into())]),
+            meta: Meta::from_iter([("worker", "w-1")]),
         };
         Record::Ended { id, verdict: verdict.into(), wall_ms }
     }

@@ -170,12 +170,11 @@ impl Tally {
             let (path, expected) = (sent.path.display(), &sent.expected);
             self.wrong.push(format!("{path}: {name} {said} {}, not {expected}", result.message()));
         }
-        let fact = |name: &str| result.meta().0.iter().find(|(known, _)| known == name).map(|(_, fact)| fact);
-        let worker = fact("worker").cloned().unwrap_or_default();
+        let worker = result.meta().get("worker").unwrap_or_default().to_owned();
         let (files, bytes) = self.by_worker.entry(worker).or_default();
         *files += 1;
         *bytes += sent.len as u64;
-        if let Some(us) = fact("run_us").and_then(|text| text.parse().ok()) {
+        if let Some(us) = result.meta().get("run_us").and_then(|text| text.parse().ok()) {
             let took = Duration::from_micros(us);
             if self.slowest.as_ref().is_none_or(|(most, ..)| took > *most) {
                 self.slowest = Some((took, sent.path, sent.len));

@@ -72,7 +72,7 @@ impl JobTable {
         let job = self.job_mut(slot);
         job.note_attempt_end(if close.outcome == Outcome::Done { "done" } else { "ended" }, now.wall_ms);
         let mut meta = close.meta;
-        meta.0.extend(job.facts(now));
+        job.add_facts(now, &mut meta);
         let verdict = Arc::new(Verdict {
             outcome: close.outcome,
             attempt: job.attempts,
@@ -329,15 +329,12 @@ impl Job {
     }
 
     /// What the broker knows of the job's last attempt, for the result's meta.
-    fn facts(&self, now: Now) -> Vec<(String, String)> {
-        let mut facts = vec![
-            ("accepted_ms".to_owned(), self.accepted_wall_ms.to_string()),
-            ("ended_ms".to_owned(), now.wall_ms.to_string()),
-        ];
+    fn add_facts(&self, now: Now, meta: &mut Meta) {
+        meta.push("accepted_ms", self.accepted_wall_ms);
+        meta.push("ended_ms", now.wall_ms);
         if let Some(last) = self.history.last() {
-            facts.push(("started_ms".to_owned(), last.started_wall_ms.to_string()));
-            facts.push(("worker".to_owned(), last.worker.to_string()));
+            meta.push("started_ms", last.started_wall_ms);
+            meta.push("worker", &last.worker);
         }
-        facts
     }
 }

@@ -259,7 +259,7 @@ impl HeldJob {
     }
 
     fn meta(&self) -> Meta {
-        Meta(vec![("run_us".to_owned(), self.run_us().to_string())])
+        Meta::from_iter([("run_us", self.run_us())])
     }
 
     fn run_us(&self) -> u64 {

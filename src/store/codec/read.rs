@@ -311,8 +311,7 @@ impl<'a> Reader<'a> {
 
     fn meta(&mut self) -> Result<Meta, CodecError> {
         let facts = self.groups(2)?;
-        let fact = |_| Ok((self.text()?.to_owned(), self.text()?.to_owned()));
-        (0..facts).map(fact).collect::<Result<_, _>>().map(Meta)
+        (0..facts).map(|_| Ok((self.text()?, self.text()?))).collect()
     }
 
     fn headers(&mut self) -> Result<Headers, CodecError> {

@@ -41,7 +41,7 @@ fn every() -> Vec<Record> {
         code: "no".into(),
         message: "it failed".into(),
         detail: "at line 3".repeat(10_000),
-        meta: Meta(vec![("worker".into(), "w1".into())]),
+        meta: Meta::from_iter([("worker", "w1")]),
     };
     let attempt =
         Attempt { number: 2, worker: "w1".into(), started_wall_ms: 5, ended_wall_ms: 0, how: RUNNING.into() };

@@ -3,7 +3,7 @@
 use rmp::encode::{self, ByteBuf};
 
 use crate::core::record::{Attempt, Buried, QueueKept, Record, Standing};
-use crate::model::{Body, Headers, JobId, JobOptions, JobRules, Level, Meta, Owner, Submission, Verdict};
+use crate::model::{Body, Headers, JobId, JobOptions, JobRules, Level, Owner, Submission, Verdict};
 
 /// Appends the record's bytes to `out`. Its kind and version stand in the frame around it.
 pub fn encode(record: &Record, out: &mut Vec<u8>) {
@@ -89,7 +89,7 @@ pub fn encoded_len_max(record: &Record) -> usize {
             Record::Requeued { how, .. } => how.len(),
             Record::Ended { verdict, .. } => {
                 let texts = verdict.code.len() + verdict.message.len() + verdict.detail.len();
-                let facts = verdict.meta.0.iter().map(|(name, value)| name.len() + value.len() + 10);
+                let facts = verdict.meta.iter().map(|(name, value)| name.len() + value.len() + 10);
                 texts + facts.sum::<usize>() + headers_len(&verdict.headers) + body_len(&verdict.body)
             }
             Record::Buried(buried) => {
@@ -146,9 +146,8 @@ fn verdict(to: &mut ByteBuf, verdict: &Verdict) {
     text(to, &verdict.code);
     text(to, &verdict.message);
     text(to, &verdict.detail);
-    let Meta(facts) = &verdict.meta;
-    array(to, facts.len() * 2);
-    for (name, value) in facts {
+    array(to, verdict.meta.len() * 2);
+    for (name, value) in verdict.meta.iter() {
         text(to, name);
         text(to, value);
     }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use rmp::Marker;
 
 use crate::model::{Body, Headers, Meta, limits};
-use crate::wire::codec::reader::Reader;
+use crate::wire::codec::reader::{Reader, valid_text};
 use crate::wire::codec::writer::Writer;
 use crate::wire::error::WireError;
 
@@ -74,12 +74,11 @@ impl Writer<'_> {
     }
 
     pub(crate) fn meta(&mut self, meta: &Meta) {
-        if meta.0.is_empty() {
+        if meta.is_empty() {
             return self.nil();
         }
-        let facts = &meta.0[..meta.0.len().min(limits::META_FACTS_MAX)];
-        self.map(facts.len() as u32);
-        for (key, value) in facts {
+        self.map(meta.len().min(limits::META_FACTS_MAX) as u32);
+        for (key, value) in meta.iter().take(limits::META_FACTS_MAX) {
             self.text(key, limits::TEXT_LEN_MAX);
             self.text(value, limits::TEXT_LEN_MAX);
         }
@@ -145,9 +144,14 @@ impl Reader<'_> {
     pub(crate) fn meta(&mut self) -> Result<Meta, WireError> {
         let len = self.map()?;
         let kept = len.min(limits::META_FACTS_MAX);
-        let facts = self.texts(kept)?;
+        let mut meta = Meta::new();
+        for _ in 0..kept {
+            let name = self.bytes_value()?.unwrap_or_default();
+            let value = self.bytes_value()?.unwrap_or_default();
+            meta.push(&valid_text(name, limits::TEXT_LEN_MAX), valid_text(value, limits::TEXT_LEN_MAX));
+        }
         self.skip((len - kept) * 2)?;
-        Ok(Meta(facts))
+        Ok(meta)
     }
 
     /// So many pairs of texts.

@@ -1,6 +1,8 @@
 //! Reads msgpack from a peer. Every count is checked against the bytes that are left before anything is allocated,
 //! and nothing recurses, so no input costs more than a small multiple of its own length.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use rmp::Marker;
 
@@ -242,7 +244,7 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn text_value(&mut self, len_max: usize) -> Result<String, WireError> {
-        Ok(self.bytes_value()?.map_or_else(String::new, |bytes| valid_text(bytes, len_max)))
+        Ok(self.bytes_value()?.map_or_else(String::new, |bytes| valid_text(bytes, len_max).into_owned()))
     }
 
     /// The key of a map that names things; one that is no text names nothing.
@@ -374,15 +376,15 @@ impl<'a> Reader<'a> {
 }
 
 /// `bytes` as text of at most `len_max` bytes, cut between characters; what is not UTF-8 becomes U+FFFD.
-pub(crate) fn valid_text(bytes: &[u8], len_max: usize) -> String {
+pub(crate) fn valid_text(bytes: &[u8], len_max: usize) -> Cow<'_, str> {
     // A character has at most four bytes: enough for the cut to fall between two, not more than has to be looked at.
     let near = &bytes[..bytes.len().min(len_max.saturating_add(4))];
     match std::str::from_utf8(near) {
-        Ok(text) => cut(text, len_max).to_owned(),
+        Ok(text) => cut(text, len_max).into(),
         Err(_) => {
             let mut text = String::from_utf8_lossy(near).into_owned();
             text.truncate(cut(&text, len_max).len());
-            text
+            text.into()
         }
     }
 }

@@ -51,7 +51,7 @@ fn headers() -> Headers {
 }
 
 fn meta() -> Meta {
-    Meta(vec![("worker".into(), "w1".into()), ("host".into(), String::new())])
+    Meta::from_iter([("worker", "w1"), ("host", "")])
 }
 
 fn queue() -> QueueName {
@@ -473,20 +473,20 @@ fn text_of_peers_is_valid_and_short() {
     };
     assert_eq!(note(b"a\xffb"), ("a\u{fffd}b".to_owned(), 0.0));
     assert_eq!(note(&[b'x'; 10_000]).0.len(), limits::TEXT_LEN_MAX);
-    let many = Meta((0..1_000).map(|n| (n.to_string(), "v".to_owned())).collect());
+    let many = (0..1_000).map(|n| (n.to_string(), "v")).collect::<Meta>();
     let frames = command(6, 36, |w| {
         w.lease(LEASE);
         w.nil();
         w.nil();
         w.map(1_000);
-        for (key, value) in &many.0 {
+        for (key, value) in many.iter() {
             w.text(key, 10);
             w.text(value, 10);
         }
     });
     match read::<ToBroker>(&frames).expect("readable").remove(0) {
         Numbered::Command { command: ToBroker::Done { meta, .. }, .. } => {
-            assert_eq!(meta.0, many.0[..limits::META_FACTS_MAX]);
+            assert_eq!(meta, many.iter().take(limits::META_FACTS_MAX).collect());
         }
         other => panic!("{other:?}"),
     }
@@ -559,7 +559,7 @@ fn examples() -> Vec<(&'static str, Vec<Bytes>)> {
         code: String::new(),
         message: String::new(),
         detail: String::new(),
-        meta: Meta(vec![("worker".into(), "w1".into())]),
+        meta: Meta::from_iter([("worker", "w1")]),
     };
     let result = FromBroker::Result { id, verdict: Arc::new(verdict) };
     let numbered = |command: &dyn Fn(&mut Writer<'_>), first, acknowledged| {
