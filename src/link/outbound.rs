@@ -34,8 +34,7 @@ pub(crate) struct Outbound {
     /// The highest number acknowledged.
     acked: u64,
     window_len: usize,
-    /// What a new block makes room for: as much as the last ones took.
-    block_len: usize,
+    spares: Spares,
 }
 
 /// One command: its length in its block, and the frames it refers to.
@@ -64,7 +63,10 @@ struct Block {
 
 impl Block {
     fn new(len: usize) -> Block {
-        let mut bytes = BytesMut::with_capacity(HEADER_LEN + len);
+        Block::within(BytesMut::with_capacity(HEADER_LEN + len))
+    }
+
+    fn within(mut bytes: BytesMut) -> Block {
         bytes.resize(HEADER_LEN, 0);
         Block { bytes, commands: 0, frames: 0, total: 0 }
     }
@@ -92,6 +94,40 @@ struct Sent {
     commands: usize,
 }
 
+/// Where blocks come from: out of those that are needed no more, as long as anything is kept.
+#[derive(Debug, Default)]
+struct Spares {
+    emptied: Vec<BytesMut>,
+    /// What a new block makes room for: as much as the last ones took.
+    len: usize,
+}
+
+impl Spares {
+    /// An empty block, as a rule with room for `len_min` bytes.
+    fn block(&mut self, len_min: usize) -> Block {
+        match self.emptied.pop() {
+            Some(bytes) => Block::within(bytes),
+            None => Block::new(self.len.max(len_min)),
+        }
+    }
+
+    /// A block was filled with so many bytes.
+    fn taken(&mut self, len: usize) {
+        self.len = len.min(limits::PACKET_LEN_MAX).max(self.len - self.len / 16);
+    }
+
+    /// A block is needed no more. Its memory is, if the socket has done with it too.
+    fn give_back(&mut self, bytes: Bytes) {
+        if self.emptied.len() < limits::PACKETS_UNDER_WAY
+            && let Ok(mut bytes) = bytes.try_into_mut()
+            && (self.len..=2 * limits::PACKET_LEN_MAX).contains(&bytes.capacity())
+        {
+            bytes.clear();
+            self.emptied.push(bytes);
+        }
+    }
+}
+
 impl Outbound {
     /// Nothing said yet; at most `window_len` bytes may be under way.
     pub(crate) fn new(window_len: usize) -> Self {
@@ -106,7 +142,7 @@ impl Outbound {
             sent_max: 0,
             acked: 0,
             window_len,
-            block_len: 0,
+            spares: Spares::default(),
         }
     }
 
@@ -136,7 +172,7 @@ impl Outbound {
 
     fn push_entry(&mut self, encode: impl FnOnce(&mut Writer<'_>)) -> u64 {
         if self.waiting.is_empty() {
-            self.waiting.push_back(Block::new(self.block_len));
+            self.waiting.push_back(self.spares.block(0));
         }
         let block = self.waiting.back_mut().expect("there is one");
         let before = block.bytes.len();
@@ -149,7 +185,7 @@ impl Outbound {
         if block.has_room(len_max, 1, frames, total) {
             block.count(1, frames, total);
         } else {
-            let mut next = Block::new(self.block_len.max(entry.len));
+            let mut next = self.spares.block(entry.len);
             next.bytes.extend_from_slice(&block.bytes[before..]);
             block.bytes.truncate(before);
             next.count(1, frames, total);
@@ -236,8 +272,7 @@ impl Outbound {
             }
         }
         if block.commands > 0 {
-            let len = (bytes.len() - HEADER_LEN).min(limits::PACKET_LEN_MAX);
-            self.block_len = len.max(self.block_len - self.block_len / 4);
+            self.spares.taken(bytes.len());
             self.sent.push_back(Sent { bytes, commands: block.commands });
         }
         self.under_way += block.commands;
@@ -339,9 +374,13 @@ impl Outbound {
             if let Some(sent) = self.sent.front_mut() {
                 sent.commands -= 1;
                 if sent.commands == 0 {
-                    self.sent.pop_front();
+                    let emptied = self.sent.pop_front();
+                    emptied.into_iter().for_each(|sent| self.spares.give_back(sent.bytes));
                 }
             }
+        }
+        if self.entries.is_empty() {
+            self.spares.emptied.clear();
         }
     }
 }

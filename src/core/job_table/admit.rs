@@ -221,7 +221,7 @@ impl JobTable {
         let entry = Job {
             id: job.id,
             asker: asker.clone(),
-            queue: job.queue,
+            queue: self.shared_name(job.queue),
             body: job.body,
             stored_len: 0,
             headers: job.headers,

@@ -172,6 +172,11 @@ impl JobTable {
         self.orphans.retain(|_, orphan| orphan.worker != id);
     }
 
+    /// The queue's own copy of its name: what is kept of a job for long shares it.
+    pub(super) fn shared_name(&self, name: QueueName) -> QueueName {
+        self.queues.get_key_value(&name).map_or(name, |(known, _)| known.clone())
+    }
+
     /// The queue of this name, made when there is none.
     pub(super) fn queue(&mut self, name: &QueueName) -> &mut Queue {
         if !self.queues.contains_key(name) {
