@@ -127,6 +127,9 @@ pub const EVENTS_MAX: usize = 100_000;
 pub const BUSY_RETRY_MS: u64 = 100;
 /// What a refused client is told to wait when the store is full.
 pub const STORE_RETRY_MS: u64 = 1_000;
+/// A job that waits at a worker of short jobs is asked back for a free one only when nothing has begun or ended there for so
+/// long: until then it would begin there before it came to the other.
+pub const RECALL_AFTER_US: u64 = 2_000;
 /// Milliseconds of any interval or timeout a peer may ask for: 365 days.
 pub const INTERVAL_MS_MAX: u64 = 365 * 24 * 3_600_000;
 /// How long a finished job's history is remembered, unless `broker.retention_ms` says otherwise.

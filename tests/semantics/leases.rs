@@ -203,6 +203,28 @@ fn an_unstarted_job_behind_a_busy_slot_is_recalled_for_a_free_one() {
     assert_eq!((moved.id, moved.attempt), (waiting, 1));
 }
 
+/// With jobs of microseconds a free worker asked back what the other was about to begin, and both passed jobs to and fro
+/// between them.
+#[test]
+fn a_job_about_to_begin_is_left_where_it_is_until_the_one_before_it_takes_long() {
+    let mut rig = Rig::new();
+    let (client, mut brisk) = (rig.client(), rig.worker(3));
+    rig.submit(client, JobOptions::default());
+    let short = rig.start(brisk);
+    rig.complete(&mut brisk, short.lease);
+    for _ in 0..2 {
+        rig.submit(client, JobOptions::default());
+    }
+    rig.start(brisk);
+    let held = rig.grant(brisk).expect("one is fetched ahead");
+    let free = rig.worker(1);
+    assert_eq!(rig.recalled(brisk), None, "its jobs take no time");
+    rig.pass_ms(5);
+    assert_eq!(rig.recalled(brisk), Some(held.lease), "this one does");
+    rig.send(brisk.session, ToBroker::Unstarted(held.lease));
+    assert_eq!(rig.start(free).id, held.id);
+}
+
 fn presented(lease: Lease, id: forebay::model::JobId, broker: u8) -> Presented {
     Presented { id, queue: "q".into(), broker: [broker; 16], token: lease.token, attempt: 1, answered: false }
 }

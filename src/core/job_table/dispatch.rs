@@ -12,6 +12,7 @@ use crate::core::job_table::ready::Place;
 use crate::core::job_table::{JobTable, SlotSet};
 use crate::core::jobs::{Allowance, Class, Event, WorkerId};
 use crate::core::record::Record;
+use crate::model::limits::RECALL_AFTER_US;
 use crate::model::{Lease, Now, QueueName, Stop};
 use crate::wire::command::Grant;
 
@@ -53,6 +54,11 @@ pub(super) struct Worker {
     /// Jobs it has begun, and how many it had begun at once at most: so many slots it surely has.
     pub(super) started: usize,
     started_max: usize,
+    /// What its last jobs took on the average, once one has ended, and when it began or ended one.
+    pace_us: Option<u64>,
+    moved_us: u64,
+    /// It is looked at again whether there is a job to ask back for it.
+    has_look_due: bool,
     /// How it stands in the `idle` sets, if it does.
     listed: Option<IdleKey>,
 }
@@ -74,6 +80,9 @@ impl Worker {
             last_grant: 0,
             started: 0,
             started_max: 0,
+            pace_us: None,
+            moved_us: 0,
+            has_look_due: false,
             listed: None,
         }
     }
@@ -90,6 +99,19 @@ impl Worker {
     /// does not say how many it has.
     fn is_busy(&self) -> bool {
         self.held.len() >= self.started_max.max(1)
+    }
+
+    /// A job ran there for so long.
+    fn note_run(&mut self, now: Now, run_us: u64) {
+        self.pace_us = Some(self.pace_us.map_or(run_us, |pace_us| (pace_us * 7 + run_us) / 8));
+        self.moved_us = now.us;
+    }
+
+    /// Whether what waits there will begin sooner than it could elsewhere: its jobs are short, and the one that runs has not
+    /// run for long.
+    fn is_brisk(&self, now: Now) -> bool {
+        self.pace_us.is_some_and(|pace_us| pace_us < RECALL_AFTER_US / 2)
+            && now.us < self.moved_us + RECALL_AFTER_US
     }
 
     fn idle_key(&self) -> IdleKey {
@@ -232,7 +254,7 @@ impl JobTable {
             self.grant(now, slot, id);
         }
         self.list(id);
-        self.recall_for(id);
+        self.recall_for(now, id);
     }
 
     /// The job this worker takes next.
@@ -363,8 +385,9 @@ impl JobTable {
     }
 
     /// The worker has a free slot and found nothing: asks back one unstarted job that waits behind another elsewhere.
-    /// One that could only queue the job as well does not ask, or two of them would pass it to and fro.
-    fn recall_for(&mut self, id: WorkerId) {
+    /// One that could only queue the job as well does not ask, or two of them would pass it to and fro; and a job that is
+    /// about to begin is left where it is.
+    fn recall_for(&mut self, now: Now, id: WorkerId) {
         let can_begin = |worker: &&Worker| worker.listed.is_some() && !worker.is_busy();
         let Some(worker) = self.workers.get(&id).filter(can_begin) else { return };
         let names: Vec<QueueName> = worker.takes.iter().map(|taken| taken.class.queue.clone()).collect();
@@ -379,12 +402,36 @@ impl JobTable {
             else {
                 continue;
             };
+            let holder = self.slots[slot as usize].as_ref().map(|job| &job.state);
+            if let Some(State::Leased { worker, .. }) = holder
+                && self.workers.get(worker).is_some_and(|worker| worker.is_brisk(now))
+            {
+                self.look_again(now, id);
+                continue;
+            }
             queue.unstarted.remove(&(token, slot));
             if let State::Leased { worker, .. } = self.job(slot).state {
                 self.counters.recalled += 1;
                 self.events.push_back(Event::Recall { worker, lease: Lease { slot, token } });
                 return;
             }
+        }
+    }
+
+    /// Sees to it that [`JobTable::recall_for`] is asked again when a brisk worker may have come to a long job.
+    fn look_again(&mut self, now: Now, id: WorkerId) {
+        if let Some(worker) = self.workers.get_mut(&id).filter(|worker| !worker.has_look_due) {
+            worker.has_look_due = true;
+            self.recall_looks.push_back((now.us + RECALL_AFTER_US, id));
+        }
+    }
+
+    /// Asks back for workers that still have a free slot what did not begin in time.
+    pub(super) fn recall_late(&mut self, now: Now) {
+        while let Some((_, id)) = self.recall_looks.front().copied().filter(|(due_us, _)| *due_us <= now.us) {
+            self.recall_looks.pop_front();
+            self.workers.entry(id).and_modify(|worker| worker.has_look_due = false);
+            self.recall_for(now, id);
         }
     }
 
@@ -439,7 +486,10 @@ impl JobTable {
             State::Leased { worker, .. } | State::Running { worker, .. } => worker,
             _ => return,
         };
-        let was_running = matches!(job.state, State::Running { .. });
+        let ran_us = match job.state {
+            State::Running { started_us, .. } => Some(now.us.saturating_sub(started_us)),
+            _ => None,
+        };
         let (name, token, bytes) = (job.queue.clone(), job.token, job.payload_len());
         self.leases -= 1;
         if let Some(queue) = self.queues.get_mut(&name) {
@@ -449,7 +499,10 @@ impl JobTable {
         let Some(worker) = self.workers.get_mut(&id) else { return };
         worker.held.remove(&slot);
         worker.held_bytes -= bytes;
-        worker.started -= usize::from(was_running);
+        if let Some(ran_us) = ran_us {
+            worker.started -= 1;
+            worker.note_run(now, ran_us);
+        }
         let was_alone = worker.alone == Some(slot);
         if was_alone {
             worker.alone = None;
@@ -476,6 +529,7 @@ impl JobTable {
         job.begun = true;
         let Some(worker) = self.workers.get_mut(&id) else { return };
         worker.started += 1;
+        worker.moved_us = now.us;
         if worker.started > worker.started_max {
             worker.started_max = worker.started;
             if worker.listed.is_some() {

@@ -165,6 +165,8 @@ pub struct JobTable {
     last_us: u64,
     /// Workers that got room other than by demand, and when.
     refill: Vec<(Now, WorkerId)>,
+    /// Workers for which a job may have to be asked back, and when that is looked at.
+    recall_looks: VecDeque<(u64, WorkerId)>,
     /// Jobs in the table whose ids applications chose.
     named_ids: usize,
     /// Leases handed out, for `next_timeout` and the status.
@@ -210,6 +212,7 @@ impl JobTable {
             grace_until_us: 0,
             last_us: 0,
             refill: Vec::new(),
+            recall_looks: VecDeque::new(),
             named_ids: 0,
             leases: 0,
             counters: TableCounters::default(),
@@ -443,13 +446,15 @@ impl Jobs for JobTable {
             self.expire(now, slot);
         }
         self.expire_orphans(now);
+        self.recall_late(now);
         self.past.expire(now, self.config.retention_ms);
         self.tombstones.expire(now.wall_ms);
     }
 
     fn next_timeout(&self) -> Option<u64> {
         let orphans = self.orphans.values().map(|orphan| orphan.until_us).min();
-        self.timers.next_us().into_iter().chain(orphans).min()
+        let looks = self.recall_looks.front().map(|(due_us, _)| *due_us);
+        self.timers.next_us().into_iter().chain(orphans).chain(looks).min()
     }
 
     fn caps(&self) -> Caps {
