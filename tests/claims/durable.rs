@@ -266,7 +266,7 @@ fn disk_full() {
     let submit = |stage: &Stage| {
         let file = payload.to_str().expect("UTF-8");
         run(
-            &mut command(support::binary!())
+            command(support::binary!())
                 .args(["submit", "work", file])
                 .env("FOREBAY_BROKER", stage.broker.endpoint()),
             SOON,
