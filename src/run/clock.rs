@@ -12,9 +12,9 @@ fn origin() -> Instant {
     *ORIGIN.get_or_init(Instant::now)
 }
 
-/// What the clock that never jumps shows when the process looks at it first: 60 days, so that moments before, such as
+/// What the clock that never jumps shows when the process looks at it first: longer than any interval, so that moments before, such as
 /// when a job was accepted that a store brought back, can be told.
-const FIRST_US: u64 = 60 * 24 * 3_600 * 1_000_000;
+const FIRST_US: u64 = 400 * 24 * 3_600 * 1_000_000;
 
 /// Both clocks, now.
 pub fn now() -> Now {
