@@ -3,7 +3,8 @@
 #     make                          the binary and the library, optimised
 #     make test                     all tests
 #     make demo                     C workers on real files
-#     make install PREFIX=/usr/local    bin, include and lib; DESTDIR is put before PREFIX
+#     make install PREFIX=/usr/local    bin, include, lib and share; DESTDIR is put before PREFIX
+#     make uninstall                what install has put there, and nothing else
 
 PREFIX ?= /usr/local
 CARGO  ?= cargo
@@ -21,7 +22,6 @@ install:
 	$(CARGO) run --release --quiet -- prefix '$(DESTDIR)$(PREFIX)'
 
 uninstall:
-	rm -f '$(DESTDIR)$(PREFIX)'/bin/forebay '$(DESTDIR)$(PREFIX)'/include/forebay.h \
-	    '$(DESTDIR)$(PREFIX)'/include/forebay.hpp '$(DESTDIR)$(PREFIX)'/lib/libforebay.*
+	$(CARGO) run --release --quiet -- prefix --remove '$(DESTDIR)$(PREFIX)'
 
 .PHONY: build test demo install uninstall

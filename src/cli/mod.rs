@@ -31,7 +31,7 @@ mod wait;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use exit::{EXIT_CODES, Exit, Failed};
 
@@ -91,6 +91,9 @@ enum Command {
     Prefix {
         /// The folder.
         dir: PathBuf,
+        /// Removes from DIR what would be laid out, and nothing else.
+        #[arg(long)]
+        remove: bool,
     },
 }
 
@@ -116,9 +119,15 @@ pub(crate) fn main() -> ExitCode {
         Command::Echo(command) => command.run(),
         Command::BareProxy(command) => command.run(),
         Command::BareEcho(command) => command.run(),
-        Command::Prefix { dir } => lay_out(&dir),
+        Command::Prefix { dir, remove: false } => lay_out(&dir),
+        Command::Prefix { dir, remove: true } => remove(&dir),
     };
     done.map_or_else(report, ExitCode::from)
+}
+
+/// The table of commands.
+fn command() -> clap::Command {
+    Line::command()
 }
 
 /// Says why a command failed.
@@ -133,5 +142,11 @@ fn report(failed: Failed) -> ExitCode {
 fn lay_out(dir: &Path) -> Result<Exit, Failed> {
     let prefix = prefix::Prefix::build(dir)?;
     show::line(prefix.root().display())?;
+    Ok(Exit::Done)
+}
+
+fn remove(dir: &Path) -> Result<Exit, Failed> {
+    let removed = prefix::Prefix::remove(dir)?;
+    show::line(format_args!("{removed} files removed from {}", dir.display()))?;
     Ok(Exit::Done)
 }

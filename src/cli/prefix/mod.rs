@@ -1,9 +1,10 @@
-//! The prefix: a folder laid out as C programs expect it, `bin`, `include` and `lib`.
+//! The prefix: a folder laid out as C programs expect it, `bin`, `include`, `lib` and `share`.
 //!
 //! One routine makes it, for the demo, for every test over real C programs and for `make install`. The library
-//! comes from cargo and is found by what cargo says it made, never by a guess at a path below `target`. Each
-//! file appears whole under its name: it is written beside it and renamed, so a program that runs from a prefix
-//! does not notice that it is made anew.
+//! comes from cargo and is found by what cargo says it made, never by a guess at a path below `target`.
+
+mod layout;
+mod pages;
 
 use std::ffi::OsStr;
 use std::fs;
@@ -60,27 +61,26 @@ impl Prefix {
         let source = Path::new(SOURCE);
         let made = cargo_build(source)?;
         let missing = |what: &str| Failed::new(Exit::System, format!("cargo did not say where {what} is"));
-        let shared = made.shared.ok_or_else(|| missing("the shared library"))?;
-        let archive = made.archive.ok_or_else(|| missing("the static library"))?;
-        let binary = made.binary.ok_or_else(|| missing("the binary"))?;
+        for (file, what) in [
+            (&made.shared, "the shared library"),
+            (&made.archive, "the static library"),
+            (&made.binary, "the binary"),
+        ] {
+            file.as_ref().ok_or_else(|| missing(what))?;
+        }
         let said = |error: io::Error| {
             Failed::new(Exit::System, format!("cannot lay out a prefix in {}: {error}", root.display()))
         };
-        for folder in ["bin", "include", "lib"] {
-            fs::create_dir_all(root.join(folder)).map_err(said)?;
-        }
+        fs::create_dir_all(root).map_err(said)?;
         let root = fs::canonicalize(root).map_err(said)?;
-        let lib = root.join("lib");
-        place(&binary, &root.join("bin/forebay")).map_err(said)?;
-        place(&archive, &lib.join("libforebay.a")).map_err(said)?;
-        place(&shared, &lib.join(LIBRARY_FILE)).map_err(said)?;
-        link(LIBRARY_FILE, &lib.join(LIBRARY)).map_err(said)?;
-        link(LIBRARY, &lib.join("libforebay.so")).map_err(said)?;
-        for header in fs::read_dir(source.join("include")).map_err(said)? {
-            let header = header.map_err(said)?;
-            place(&header.path(), &root.join("include").join(header.file_name())).map_err(said)?;
-        }
+        layout::lay_out(&root, &made, &crate::cli::command()).map_err(said)?;
         Ok(Prefix { root })
+    }
+
+    /// Takes away from `root` what `build` puts there, and nothing else. How many files those were.
+    pub(crate) fn remove(root: &Path) -> Result<usize, Failed> {
+        layout::remove(root, &crate::cli::command())
+            .map_err(|error| Failed::new(Exit::System, format!("cannot clear {}: {error}", root.display())))
     }
 
     /// The folder itself, absolute.
@@ -166,39 +166,4 @@ impl Artefacts {
             }
         }
     }
-}
-
-/// Copies a file so that `to` is at every moment either what it was or the whole copy.
-fn place(from: &Path, to: &Path) -> io::Result<()> {
-    if same(from, to)? {
-        return Ok(());
-    }
-    let beside = beside(to);
-    fs::copy(from, &beside)?;
-    fs::rename(&beside, to)
-}
-
-/// Makes `at` a link to `target`, replacing what was there.
-fn link(target: &str, at: &Path) -> io::Result<()> {
-    if fs::read_link(at).is_ok_and(|old| old == Path::new(target)) {
-        return Ok(());
-    }
-    let beside = beside(at);
-    std::os::unix::fs::symlink(target, &beside)?;
-    fs::rename(&beside, at)
-}
-
-/// A name beside `path` that no other process takes.
-fn beside(path: &Path) -> PathBuf {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    path.with_file_name(format!(".{name}.{}", std::process::id()))
-}
-
-/// Whether `to` is a file with the bytes of `from`.
-fn same(from: &Path, to: &Path) -> io::Result<bool> {
-    let Ok(there) = fs::metadata(to) else { return Ok(false) };
-    if there.len() != fs::metadata(from)?.len() {
-        return Ok(false);
-    }
-    Ok(fs::read(from)? == fs::read(to)?)
 }
