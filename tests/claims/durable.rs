@@ -265,12 +265,7 @@ fn disk_full() {
     holder.wait_start(&id);
     let submit = |stage: &Stage| {
         let file = payload.to_str().expect("UTF-8");
-        run(
-            command(support::binary!())
-                .args(["submit", "work", file])
-                .env("FOREBAY_BROKER", stage.broker.endpoint()),
-            SOON,
-        )
+        run(&mut own_cli(stage, &["submit", "work", file]), SOON)
     };
     let mut ids = Vec::new();
     let refused = loop {
@@ -290,8 +285,10 @@ fn disk_full() {
         submitted.status.success().then(|| ids.push(submitted.text().trim().to_owned()))
     });
     let _worker: Process = Process::start(stage.program("claims_worker").arg("work"));
-    let kept =
-        ids.iter().filter(|id| run(&mut wait(&stage, id), SOON).success().text().trim() == "small").count();
+    let kept = ids
+        .iter()
+        .filter(|id| run(&mut own_cli(&stage, &["wait", id]), SOON).success().text().trim() == "small")
+        .count();
     claim(
         "disk_full",
         format!(
@@ -307,10 +304,11 @@ fn disk_full() {
     client.finish();
 }
 
-fn wait(stage: &Stage, id: &str) -> std::process::Command {
-    let mut wait = command(support::binary!());
-    wait.args(["wait", id]).env("FOREBAY_BROKER", stage.broker.endpoint());
-    wait
+/// A command of the binary itself: the stage's is the wrapper that mounts a disk.
+fn own_cli(stage: &Stage, arguments: &[&str]) -> std::process::Command {
+    let mut cli = command(support::binary!());
+    cli.args(arguments).env("FOREBAY_BROKER", stage.broker.endpoint());
+    cli
 }
 
 /// A broker starts on so many waiting jobs of 1 KiB: how long until the first is begun, and what memory it takes beside

@@ -106,7 +106,7 @@ impl OwnBroker {
 /// What every round of volatile jobs is measured beside.
 enum Beside<'a> {
     Nothing,
-    Bare(ThroughProxy),
+    Bare(Box<ThroughProxy>),
     Durable(ThroughBroker<'a>, &'a Client),
 }
 
@@ -114,7 +114,7 @@ impl Beside<'_> {
     fn echo(&mut self) -> Option<&mut dyn Echo> {
         match self {
             Beside::Nothing => None,
-            Beside::Bare(proxy) => Some(proxy),
+            Beside::Bare(proxy) => Some(&mut **proxy),
             Beside::Durable(durable, _) => Some(durable),
         }
     }
@@ -197,7 +197,7 @@ impl Bench {
         /// How long everything runs before it is measured.
         const WARM_UP: Duration = Duration::from_millis(200);
         let mut beside = match (self.bare, self.durable) {
-            (true, _) => Beside::Bare(ThroughProxy::start(self.transport, self.size)?),
+            (true, _) => Beside::Bare(Box::new(ThroughProxy::start(self.transport, self.size)?)),
             (_, true) => {
                 Beside::Durable(ThroughBroker::new(client, queue, self.size, Level::Durable), client)
             }
