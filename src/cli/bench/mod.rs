@@ -107,7 +107,7 @@ impl OwnBroker {
 enum Beside<'a> {
     Nothing,
     Bare(Box<ThroughProxy>),
-    Durable(ThroughBroker<'a>, &'a Client),
+    Durable(Box<ThroughBroker<'a>>, &'a Client),
 }
 
 impl Beside<'_> {
@@ -115,7 +115,7 @@ impl Beside<'_> {
         match self {
             Beside::Nothing => None,
             Beside::Bare(proxy) => Some(&mut **proxy),
-            Beside::Durable(durable, _) => Some(durable),
+            Beside::Durable(durable, _) => Some(&mut **durable),
         }
     }
 
@@ -199,7 +199,8 @@ impl Bench {
         let mut beside = match (self.bare, self.durable) {
             (true, _) => Beside::Bare(Box::new(ThroughProxy::start(self.transport, self.size)?)),
             (_, true) => {
-                Beside::Durable(ThroughBroker::new(client, queue, self.size, Level::Durable), client)
+                let durable = ThroughBroker::new(client, queue, self.size, Level::Durable);
+                Beside::Durable(Box::new(durable), client)
             }
             _ => Beside::Nothing,
         };
