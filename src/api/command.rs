@@ -13,51 +13,52 @@ pub struct Command {
 
 /// Every command a broker of this version knows.
 pub fn commands() -> &'static [Command] {
+    const fn command(name: &'static str, arguments: &'static str, text: &'static str) -> Command {
+        Command { name, arguments, text }
+    }
     const COMMANDS: &[Command] = &[
-        Command {
-            name: "status",
-            arguments: "",
-            text: "The broker, its counters, its queues and their depths.",
-        },
-        Command { name: "job.get", arguments: "id", text: "One job with its rules and attempts." },
-        Command {
-            name: "jobs.list",
-            arguments: "[queue] [state] [since] [limit]",
-            text: "Jobs, those waiting, running and ended.",
-        },
-        Command { name: "queue.list", arguments: "", text: "Every queue with its depths and rules." },
-        Command {
-            name: "queue.set",
-            arguments: "queue job.*",
-            text: "New defaults for the jobs of a queue.",
-        },
-        Command { name: "queue.pause", arguments: "queue", text: "Hands out no more jobs of a queue." },
-        Command {
-            name: "queue.resume",
-            arguments: "queue",
-            text: "Hands out the jobs of a paused queue again.",
-        },
-        Command {
-            name: "workers.list",
-            arguments: "",
-            text: "Every worker with its queues, slots and jobs.",
-        },
-        Command {
-            name: "workers.wait",
-            arguments: "queue n [timeout_ms]",
-            text: "Answers when so many workers have registered a queue.",
-        },
-        Command {
-            name: "worker.drain",
-            arguments: "name",
-            text: "Lets a worker finish what it has and take no more.",
-        },
-        Command { name: "clients.list", arguments: "", text: "Every client that is connected." },
-        Command {
-            name: "events",
-            arguments: "[since] [limit] [queue] [wait_ms]",
-            text: "What happened, from a number on; waits for the next when there is none.",
-        },
+        command("status", "", "The broker, its counters, its queues and their depths."),
+        command("job.get", "id", "One job with its rules and its whole history."),
+        command(
+            "jobs.list",
+            "[queue] [state] [since] [limit]",
+            "Jobs in the order of their ids, page by page.",
+        ),
+        command("queue.list", "[queue]", "Queues with their depths, what is set for them and their rules."),
+        command(
+            "queue.set",
+            "queue [job.*] [unset]",
+            "Defaults for jobs submitted to a queue from now on; what is not named stays.",
+        ),
+        command("queue.pause", "queue", "Hands out no more jobs of a queue; it goes on taking them."),
+        command("queue.drain", "queue", "Takes no more jobs for a queue; those it has are done."),
+        command("queue.resume", "queue", "Has a paused or draining queue take and hand out jobs again."),
+        command(
+            "queue.purge",
+            "queue [before] [limit]",
+            "Cancels the jobs that wait in a queue; those that run go on.",
+        ),
+        command(
+            "quarantine.list",
+            "[queue] [since] [limit]",
+            "Jobs that took workers down and wait for a person.",
+        ),
+        command("quarantine.show", "id [bytes]", "A quarantined job with its headers and its payload."),
+        command("quarantine.requeue", "id", "Makes a new job of a quarantined one, which is its parent."),
+        command("quarantine.drop", "id", "Forgets a quarantined job and its payload."),
+        command("workers.list", "", "Every worker with its queues and the jobs it holds."),
+        command(
+            "workers.wait",
+            "queue [n] [timeout_ms]",
+            "Answers when so many workers have registered a queue.",
+        ),
+        command("worker.drain", "name", "Lets a worker finish what it has and take no more."),
+        command("clients.list", "", "Every client with what it submitted and was sent."),
+        command(
+            "events",
+            "[since] [limit] [queue] [wait_ms]",
+            "What happened, from a number on; waits for the next when there is none.",
+        ),
     ];
     COMMANDS
 }

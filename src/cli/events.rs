@@ -1,6 +1,6 @@
 //! `forebay events`: what happens to jobs, as it happens, from as far back as the broker remembers.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use clap::Args;
 use forebay::api::Status;
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::cli::connection::Connection;
 use crate::cli::exit::{Exit, Failed};
-use crate::cli::show;
+use crate::cli::{show, time};
 
 /// How many events are asked for at once.
 const BATCH: u64 = 1_000;
@@ -93,20 +93,10 @@ impl Events {
         let why = event["why"].as_str().map_or(String::new(), |why| format!(": {why}"));
         show::line(format_args!(
             "{} {} {}{attempt} {}{outcome}{why}",
-            clock(event["time_ms"].as_u64().unwrap_or(0)),
+            time::clock(event["time_ms"].as_u64().unwrap_or(0)),
             text("job"),
             text("queue"),
             text("event"),
         ))
     }
-}
-
-/// How long ago, or when, for people: the time of day in UTC.
-fn clock(wall_ms: u64) -> String {
-    let ms_of_day = Duration::from_millis(wall_ms).as_millis() % 86_400_000;
-    let (s, ms) = (ms_of_day / 1_000, ms_of_day % 1_000);
-    let today = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() / 86_400;
-    let days = today.saturating_sub(wall_ms / 86_400_000);
-    let ago = if days == 0 { String::new() } else { format!("-{days}d ") };
-    format!("{ago}{:02}:{:02}:{:02}.{ms:03}Z", s / 3_600, s / 60 % 60, s % 60)
 }

@@ -3,6 +3,7 @@
 //! Invariant: standard output carries only what was asked for, so that it can be piped; everything said to people
 //! beside it goes to standard error. How a command ends is in `exit`.
 
+mod ask;
 mod bench;
 mod broker;
 mod call;
@@ -15,10 +16,14 @@ mod doctor;
 mod events;
 mod exit;
 mod flags;
+mod job;
+mod jobs;
 mod keygen;
 mod options;
 mod payload;
 mod prefix;
+mod quarantine;
+mod queue;
 mod show;
 mod signals;
 mod status;
@@ -27,6 +32,7 @@ mod submit;
 mod time;
 mod version;
 mod wait;
+mod workers;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -73,6 +79,12 @@ enum Command {
     Wait(wait::Wait),
     Cancel(cancel::Cancel),
     Status(status::StatusCommand),
+    Jobs(jobs::Jobs),
+    Job(job::Job),
+    Queue(queue::Queue),
+    Quarantine(quarantine::Quarantine),
+    Workers(workers::Workers),
+    Worker(workers::Worker),
     Events(events::Events),
     Bench(bench::Bench),
     Doctor(doctor::Doctor),
@@ -109,6 +121,12 @@ pub(crate) fn main() -> ExitCode {
         Command::Wait(command) => command.run(),
         Command::Cancel(command) => command.run(),
         Command::Status(command) => command.run(),
+        Command::Jobs(command) => command.run(),
+        Command::Job(command) => command.run(),
+        Command::Queue(command) => command.run(),
+        Command::Quarantine(command) => command.run(),
+        Command::Workers(command) => command.run(),
+        Command::Worker(command) => command.run(),
         Command::Events(command) => command.run(),
         Command::Bench(command) => command.run(),
         Command::Doctor(command) => command.run(),

@@ -7,12 +7,10 @@ use comfy_table::Table;
 use forebay::api::Client;
 use serde_json::Value;
 
+use crate::cli::ask::ask;
 use crate::cli::connection::Connection;
 use crate::cli::exit::{Exit, Failed};
-use crate::cli::{show, time};
-
-/// How long the broker may take to answer.
-const PATIENCE: Duration = Duration::from_secs(5);
+use crate::cli::{queue, show, time, workers};
 
 /// Shows the broker's queues, workers and memory.
 #[derive(Args, Debug)]
@@ -59,9 +57,9 @@ impl StatusCommand {
 
     /// The broker's status, without the queues that were not asked for.
     fn ask(&self, client: &Client) -> Result<Value, Failed> {
-        let mut status = answer(client, "status")?;
+        let mut status = ask(client, "status", &[])?;
         if self.workers {
-            status["worker_list"] = answer(client, "workers.list")?["workers"].take();
+            status["worker_list"] = ask(client, "workers.list", &[])?["workers"].take();
         }
         if let (Some(wanted), Some(queues)) = (&self.queue, status["queues"].as_array_mut()) {
             queues.retain(|queue| queue["name"] == wanted.as_str());
@@ -85,11 +83,15 @@ impl StatusCommand {
             return show::line(status);
         }
         show::line(format_args!(
-            "{}: {} jobs, {} running, {} results kept, {} of {} used{}",
+            "{}: {} jobs, {} running, {} results kept{}, {} of {} used{}",
             self.connection.address()?,
             count(&status["jobs"]),
             count(&status["leases"]),
             count(&status["results_kept"]),
+            match count(&status["quarantined"]) {
+                0 => String::new(),
+                n => format!(", {n} quarantined"),
+            },
             show::bytes(status["memory_bytes"].as_u64().unwrap_or(0)),
             show::bytes(status["memory_max"].as_u64().unwrap_or(0)),
             if status["full"] == true { ", FULL" } else { "" },
@@ -103,17 +105,9 @@ impl StatusCommand {
         match status["worker_list"].as_array().map(Vec::as_slice) {
             None => Ok(()),
             Some([]) => show::line("no worker is connected"),
-            Some(workers) => show::line(worker_table(workers)),
+            Some(list) => show::line(workers::table(list)),
         }
     }
-}
-
-/// What the broker answers to a command without arguments.
-pub(super) fn answer(client: &Client, command: &str) -> Result<Value, Failed> {
-    let answer = client.admin(command, &[], Some(PATIENCE))?;
-    serde_json::from_slice(answer.data()).map_err(|error| {
-        Failed::new(Exit::Refused, format!("the broker's answer to {command} is not JSON: {error}"))
-    })
 }
 
 /// What a monitor should know about.
@@ -148,36 +142,12 @@ fn queue_table(queues: &[Value]) -> Table {
     ];
     let mut table = show::table();
     table.set_header(std::iter::once("QUEUE").chain(COLUMNS.iter().map(|(_, title)| *title)));
-    for queue in queues {
-        let name = queue["name"].as_str().unwrap_or_default();
-        let paused = if queue["paused"] == true { " (paused)" } else { "" };
-        let mut row = vec![format!("{name}{paused}")];
-        row.extend(COLUMNS.iter().map(|(field, _)| count(&queue[*field]).to_string()));
+    for row_of in queues {
+        let name = row_of["name"].as_str().unwrap_or_default();
+        let mut row = vec![format!("{name}{}", queue::turned(row_of))];
+        row.extend(COLUMNS.iter().map(|(field, _)| count(&row_of[*field]).to_string()));
         table.add_row(row);
     }
     show::align_right(&mut table, 1);
-    table
-}
-
-fn worker_table(workers: &[Value]) -> Table {
-    let mut table = show::table();
-    table.set_header(["WORKER", "HOST", "PID", "DONE", "JOBS", "QUEUES"]);
-    for worker in workers {
-        let text = |field: &str| worker[field].as_str().unwrap_or_default().to_owned();
-        let queues = worker["queues"].as_array().into_iter().flatten().filter_map(Value::as_str);
-        let state = match (worker["attached"] == false, worker["draining"] == true) {
-            (true, _) => " (away)",
-            (_, true) => " (draining)",
-            _ => "",
-        };
-        table.add_row([
-            format!("{}{state}", text("name")),
-            text("host"),
-            count(&worker["pid"]).to_string(),
-            count(&worker["done"]).to_string(),
-            worker["jobs"].as_array().map_or(0, Vec::len).to_string(),
-            queues.collect::<Vec<_>>().join(" "),
-        ]);
-    }
     table
 }

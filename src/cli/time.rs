@@ -1,6 +1,6 @@
 //! Times as people say them on the command line: `10` or `10s`, `500ms`, `2m`, `1h`.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Reads a time; a bare number is seconds.
 pub(crate) fn parse(text: &str) -> Result<Duration, String> {
@@ -30,6 +30,32 @@ pub(crate) fn show(time: Duration) -> String {
     }
 }
 
+/// A moment for people: the time of day in UTC, with the days since then if there are any.
+pub(crate) fn clock(wall_ms: u64) -> String {
+    let ms_of_day = Duration::from_millis(wall_ms).as_millis() % 86_400_000;
+    let (s, ms) = (ms_of_day / 1_000, ms_of_day % 1_000);
+    let today = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() / 86_400;
+    let days = today.saturating_sub(wall_ms / 86_400_000);
+    let ago = if days == 0 { String::new() } else { format!("-{days}d ") };
+    format!("{ago}{:02}:{:02}:{:02}.{ms:03}Z", s / 3_600, s / 60 % 60, s % 60)
+}
+
+/// How long something has been so, in the unit that fits.
+pub(crate) fn age(ms: u64) -> String {
+    let s = ms / 1_000;
+    match s {
+        0..=99 => format!("{s} s"),
+        100..=5_999 => format!("{} min", s / 60),
+        6_000..=172_799 => format!("{} h", s / 3_600),
+        _ => format!("{} d", s / 86_400),
+    }
+}
+
+/// How long something took, by clocks that count milliseconds.
+pub(crate) fn span(ms: u64) -> String {
+    if ms < 1_000 { format!("{ms} ms") } else { show(Duration::from_millis(ms)) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -43,5 +69,15 @@ mod tests {
         for wrong in ["", "s", "-1", "1 day", "1.2.3", "1e999h"] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn ages_are_rounded_down_to_the_unit_that_fits() {
+        let cases =
+            [(999, "0 s"), (99_999, "99 s"), (100_000, "1 min"), (7_200_000, "2 h"), (345_600_000, "4 d")];
+        for (ms, text) in cases {
+            assert_eq!(age(ms), text);
+        }
+        assert_eq!((span(12), span(1_500)), ("12 ms".to_owned(), "1.50 s".to_owned()));
     }
 }

@@ -212,6 +212,51 @@ pub trait Jobs {
     fn caps(&self) -> Caps;
 }
 
+/// Which jobs a list is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listed {
+    /// Everything that is held: waiting, running, and ended with a result that is kept.
+    Held,
+    /// What has not ended.
+    Open,
+    /// What has ended, forgotten ones too as far as they are remembered.
+    Ended,
+    /// What stands so, forgotten ones too as far as they are remembered.
+    In(Outcome),
+}
+
+impl Listed {
+    /// Whether a job that stands so belongs to it.
+    pub fn takes(self, outcome: Outcome) -> bool {
+        match self {
+            Listed::Held => true,
+            Listed::Open => !outcome.is_terminal(),
+            Listed::Ended => outcome.is_terminal(),
+            Listed::In(wanted) => outcome == wanted,
+        }
+    }
+
+    /// Whether jobs whose results are gone may belong to it.
+    pub fn takes_forgotten(self) -> bool {
+        match self {
+            Listed::Held | Listed::Open => false,
+            Listed::Ended => true,
+            Listed::In(wanted) => wanted.is_terminal(),
+        }
+    }
+}
+
+/// How an operator turns a queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QueueTurn {
+    /// It hands out nothing more, and takes jobs.
+    Pause,
+    /// It takes no more jobs, and hands out those it has.
+    Drain,
+    /// It does both again.
+    Resume,
+}
+
 /// What an operator asks of the jobs side.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Admin {
@@ -219,12 +264,25 @@ pub enum Admin {
     Status,
     /// One job with its history.
     Job { id: JobId, by: Asker },
-    /// Jobs of a queue (or all) in a state (or any), after the id `since`, at most `limit`.
-    Jobs { queue: Option<QueueName>, state: Option<Outcome>, since: Option<JobId>, limit: usize, by: Asker },
-    /// New defaults for a queue.
-    QueueSet { queue: QueueName, options: Box<JobOptions> },
-    /// Hands out no more jobs of a queue, or goes on.
-    QueuePause { queue: QueueName, paused: bool },
+    /// Jobs of a queue (or all), after the id `since`, at most `limit`.
+    Jobs { queue: Option<QueueName>, listed: Listed, since: Option<JobId>, limit: usize, by: Asker },
+    /// One queue or all, with their rules.
+    Queues { queue: Option<QueueName> },
+    /// New defaults for a queue: those said in `set`; the broker's own again for those named in `unset`.
+    QueueSet { queue: QueueName, set: Box<JobOptions>, unset: Vec<String> },
+    /// What a queue hands out and takes.
+    QueueTurn { queue: QueueName, turn: QueueTurn },
+    /// Cancels waiting jobs of a queue, accepted before the number `before` (of those accepted until now), at most
+    /// `limit`.
+    QueuePurge { queue: QueueName, before: Option<u64>, limit: usize, by: Asker },
+    /// Quarantined jobs of a queue (or all), after the id `since`, at most `limit`.
+    Quarantine { queue: Option<QueueName>, since: Option<JobId>, limit: usize, by: Asker },
+    /// A quarantined job with its headers and the first `bytes` of its payload.
+    Quarantined { id: JobId, bytes: u64, by: Asker },
+    /// Makes a new job in the place of a quarantined one.
+    Requeue { id: JobId, by: Asker },
+    /// Forgets a quarantined job.
+    Drop { id: JobId, by: Asker },
     /// Events after `since`, at most `limit`, of one queue or all.
     Events { since: u64, limit: usize, queue: Option<QueueName>, by: Asker },
 }

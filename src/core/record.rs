@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use crate::model::limits::ATTEMPTS_KEPT_MAX;
+use crate::model::limits::{ATTEMPT_TEXT_LEN_MAX, ATTEMPTS_KEPT_MAX};
 use crate::model::{JobId, JobOptions, JobRules, Outcome, Owner, QueueName, Submission, Token, Verdict};
 
 /// One change of state.
@@ -43,8 +43,11 @@ pub enum Record {
         wall_ms: u64,
         /// How the attempt ended that was running, if one was.
         how: Cow<'static, str>,
+        /// Why it failed, if it did and said so.
+        error: Option<Box<AttemptError>>,
     },
-    /// The job has ended.
+    /// The job has ended. One that was quarantined and requeued since says so a second time, with the new job's id
+    /// among its facts.
     Ended { id: JobId, verdict: Arc<Verdict>, wall_ms: u64 },
     /// Its result need not be kept, and nothing of it remembered.
     Forgotten { id: JobId },
@@ -52,6 +55,9 @@ pub enum Record {
     Buried(Arc<Buried>),
     /// What an operator set for a queue; the last one counts.
     QueueSet(Arc<QueueKept>),
+    /// The job was made by an operator in the place of `parent`, which is quarantined. It stands behind the job's
+    /// `Submitted`, and makes it a suspect: the first time it may take nobody else down.
+    Child { id: JobId, parent: JobId },
     /// What the records of a job add up to. Written by the store behind a `Submitted` that it moved.
     Stands { id: JobId, standing: Box<Standing> },
 }
@@ -81,6 +87,8 @@ pub struct QueueKept {
     pub options: JobOptions,
     /// Nothing is handed out.
     pub paused: bool,
+    /// Nothing is taken.
+    pub draining: bool,
 }
 
 /// What is remembered of one attempt.
@@ -96,10 +104,53 @@ pub struct Attempt {
     pub ended_wall_ms: u64,
     /// "running", or how it ended.
     pub how: Cow<'static, str>,
+    /// Why it failed, if it did and said so.
+    pub error: Option<Box<AttemptError>>,
+}
+
+/// What is remembered of why an attempt failed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AttemptError {
+    /// A short word for programs; may be empty.
+    pub code: String,
+    /// One sentence for people, the first bytes of it; may be empty.
+    pub message: String,
+}
+
+impl AttemptError {
+    /// What is kept of this code and message; nothing of nothing.
+    pub fn new(code: &str, message: &str) -> Option<Box<AttemptError>> {
+        let cut = |text: &str| {
+            let end = (0..=text.len().min(ATTEMPT_TEXT_LEN_MAX)).rev().find(|at| text.is_char_boundary(*at));
+            text[..end.unwrap_or(0)].to_owned()
+        };
+        let is_said = !code.is_empty() || !message.is_empty();
+        is_said.then(|| Box::new(AttemptError { code: cut(code), message: cut(message) }))
+    }
+
+    /// Why the attempt failed that ended with its job.
+    pub fn of(verdict: &Verdict) -> Option<Box<AttemptError>> {
+        let failed = verdict.outcome != Outcome::Done;
+        failed.then(|| AttemptError::new(&verdict.code, &verdict.message)).flatten()
+    }
+}
+
+impl Attempt {
+    /// It is over.
+    pub fn end(&mut self, how: Cow<'static, str>, error: Option<Box<AttemptError>>, wall_ms: u64) {
+        (self.how, self.error, self.ended_wall_ms) = (how, error, wall_ms);
+    }
+
+    /// It seemed to be over and is not.
+    pub fn go_on(&mut self) {
+        self.end(RUNNING.into(), None, 0);
+    }
 }
 
 /// How an attempt stands that has not ended.
 pub const RUNNING: &str = "running";
+/// How an attempt ended that was given back without failing, and is not counted.
+pub const RELEASED: &str = "released";
 
 /// What the records of one job add up to, beside its submission and its verdict.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -120,6 +171,8 @@ pub struct Standing {
     pub suspect: bool,
     /// Not to be handed out before.
     pub not_before_wall_ms: u64,
+    /// The quarantined job in whose place an operator made it.
+    pub parent: Option<JobId>,
     /// Its attempts, the last ones, oldest first.
     pub history: Vec<Attempt>,
 }
@@ -146,6 +199,7 @@ impl Standing {
                 not_before_wall_ms,
                 wall_ms,
                 how,
+                error,
                 ..
             } => {
                 (self.token, self.held) = (*token, false);
@@ -153,25 +207,34 @@ impl Standing {
                 (self.attempts, self.losses, self.releases) = (*attempts, *losses, *releases);
                 self.suspect = *suspect;
                 self.not_before_wall_ms = *not_before_wall_ms;
-                self.end_attempt(how.clone(), *wall_ms);
+                self.end_attempt(how.clone(), error.clone(), *wall_ms);
             }
             Record::Ended { verdict, wall_ms, .. } => {
+                // The loss that was one too many has no record of its own.
+                self.losses += u32::from(self.held && verdict.outcome == Outcome::Quarantined);
                 self.held = false;
                 self.attempts = verdict.attempt;
                 if !matches!(verdict.outcome, Outcome::Done | Outcome::Failed) {
                     self.token = 0;
                 }
-                self.end_attempt(how_ended(verdict).into(), *wall_ms);
+                // A holder whose lease had lapsed may have come back: the last attempt did it all the same.
+                if let Some(last) = self.history.last_mut().filter(|_| verdict.outcome == Outcome::Done) {
+                    last.go_on();
+                }
+                self.end_attempt(how_ended(verdict).into(), AttemptError::of(verdict), *wall_ms);
             }
+            Record::Child { parent, .. } => (self.parent, self.suspect) = (Some(*parent), true),
             Record::Stands { standing, .. } => self.clone_from(standing),
             _ => {}
         }
     }
 
     fn begin_attempt(&mut self, number: u32, worker: &Arc<str>, wall_ms: u64) {
-        // The same attempt again: it was adopted after a restart, and goes on.
-        if let Some(last) = self.history.last_mut().filter(|last| last.number == number) {
-            (last.how, last.ended_wall_ms) = (RUNNING.into(), 0);
+        // The same attempt again: it was adopted after a restart, and goes on. One that was released is not counted, so
+        // the next has its number too.
+        let goes_on = |last: &&mut Attempt| last.number == number && last.how != RELEASED;
+        if let Some(last) = self.history.last_mut().filter(goes_on) {
+            last.go_on();
             return;
         }
         if self.history.len() >= ATTEMPTS_KEPT_MAX {
@@ -184,18 +247,19 @@ impl Standing {
             started_wall_ms: wall_ms,
             ended_wall_ms: 0,
             how: RUNNING.into(),
+            error: None,
         });
     }
 
-    fn end_attempt(&mut self, how: Cow<'static, str>, wall_ms: u64) {
+    fn end_attempt(&mut self, how: Cow<'static, str>, error: Option<Box<AttemptError>>, wall_ms: u64) {
         if let Some(last) = self.history.last_mut().filter(|last| last.how == RUNNING) {
-            (last.how, last.ended_wall_ms) = (how, wall_ms);
+            last.end(how, error, wall_ms);
         }
     }
 }
 
 /// The word for an attempt that ended with its job.
-fn how_ended(verdict: &Verdict) -> &'static str {
+pub fn how_ended(verdict: &Verdict) -> &'static str {
     match verdict.outcome {
         Outcome::Done => "done",
         Outcome::Failed => "failed",

@@ -104,6 +104,51 @@ pub struct JobOptions {
     pub refuse_unknown_queue: Option<bool>,
 }
 
+impl JobOptions {
+    /// These options, and what `below` says where these say nothing.
+    pub fn over(self, below: &JobOptions) -> JobOptions {
+        JobOptions {
+            priority: self.priority.or(below.priority),
+            delay_ms: self.delay_ms.or(below.delay_ms),
+            queue_ms: self.queue_ms.or(below.queue_ms),
+            run_ms: self.run_ms.or(below.run_ms),
+            soft_ms: self.soft_ms.or(below.soft_ms),
+            stall_ms: self.stall_ms.or(below.stall_ms),
+            deadline_ms: self.deadline_ms.or(below.deadline_ms),
+            attempts: self.attempts.or(below.attempts),
+            backoff_ms: self.backoff_ms.or(below.backoff_ms),
+            backoff_ms_max: self.backoff_ms_max.or(below.backoff_ms_max),
+            releases: self.releases.or(below.releases),
+            level: self.level.or(below.level),
+            result_ttl_ms: self.result_ttl_ms.or(below.result_ttl_ms),
+            partial_bytes: self.partial_bytes.or(below.partial_bytes),
+            refuse_unknown_queue: self.refuse_unknown_queue.or(below.refuse_unknown_queue),
+        }
+    }
+}
+
+impl From<&JobRules> for JobOptions {
+    fn from(rules: &JobRules) -> Self {
+        JobOptions {
+            priority: Some(rules.priority),
+            delay_ms: Some(rules.delay_ms),
+            queue_ms: Some(rules.queue_ms),
+            run_ms: Some(rules.run_ms),
+            soft_ms: Some(rules.soft_ms),
+            stall_ms: Some(rules.stall_ms),
+            deadline_ms: Some(rules.deadline_ms),
+            attempts: Some(rules.attempts),
+            backoff_ms: Some(rules.backoff_ms),
+            backoff_ms_max: Some(rules.backoff_ms_max),
+            releases: Some(rules.releases),
+            level: Some(rules.level),
+            result_ttl_ms: Some(rules.result_ttl_ms),
+            partial_bytes: Some(rules.partial_bytes),
+            refuse_unknown_queue: Some(rules.refuse_unknown_queue),
+        }
+    }
+}
+
 /// The rules a job lives by, every one decided.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JobRules {

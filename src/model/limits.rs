@@ -138,7 +138,15 @@ pub const RETENTION_MS: u64 = 3_600_000;
 pub const HISTORIES_MAX: usize = 20_000;
 /// Attempts remembered of one job; of more the first are forgotten.
 pub const ATTEMPTS_KEPT_MAX: usize = 32;
+/// Bytes of the code, and of the message, remembered of one attempt's failure; the rest is cut.
+pub const ATTEMPT_TEXT_LEN_MAX: usize = 240;
+/// How long a quarantined job waits for a person, unless `broker.quarantine_ms` says otherwise: 30 days.
+pub const QUARANTINE_MS: u64 = 30 * 24 * 3_600_000;
+/// Bytes of a quarantined job's payload that `quarantine.show` gives unless it is asked for more.
+pub const SHOWN_LEN: u64 = 1_024;
 /// How long a worker's presented job waits for the client that submits it again.
 pub const ORPHAN_MS: u64 = 30_000;
-/// Jobs one `jobs.list` answers, and events one `events`.
+/// Jobs one answer of `jobs.list` names, or one `queue.purge` ends, and events one answer of `events` tells.
 pub const LIST_MAX: usize = 10_000;
+/// Jobs of one answer that was not asked for more or fewer.
+pub const LIST_LEN: usize = 100;

@@ -128,6 +128,8 @@ pub struct BrokerSettings {
     pub payload_max: u64,
     /// How long ended jobs can be asked about after their results were acknowledged; `None`: not.
     pub retention_ms: Option<u64>,
+    /// How long a quarantined job waits for a person.
+    pub quarantine_ms: u64,
     /// How long a lease lasts without a beat.
     pub lease_ms: u64,
     /// How often peers beat.
@@ -158,6 +160,7 @@ impl Default for BrokerSettings {
             cache_max: limits::CACHE_LEN_MAX,
             payload_max: limits::PAYLOAD_LEN_MAX as u64,
             retention_ms: None,
+            quarantine_ms: limits::QUARANTINE_MS,
             lease_ms: limits::LEASE_MS,
             beat_ms: limits::BEAT_MS,
             reattach_ms: limits::REATTACH_MS,

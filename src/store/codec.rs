@@ -39,11 +39,13 @@ pub enum Kind {
     QueueSet = 24,
     /// [`Record::Stands`].
     Stands = 25,
+    /// [`Record::Child`].
+    Child = 26,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 10] = [
+    pub const ALL: [Kind; 11] = [
         Kind::Booted,
         Kind::Submitted,
         Kind::Leased,
@@ -54,6 +56,7 @@ impl Kind {
         Kind::Buried,
         Kind::QueueSet,
         Kind::Stands,
+        Kind::Child,
     ];
 
     /// The kind with this number.
@@ -74,6 +77,7 @@ impl Kind {
             Record::Buried(_) => Kind::Buried,
             Record::QueueSet(_) => Kind::QueueSet,
             Record::Stands { .. } => Kind::Stands,
+            Record::Child { .. } => Kind::Child,
         }
     }
 
@@ -94,6 +98,7 @@ pub fn id_of(record: &Record) -> Option<JobId> {
         | Record::Requeued { id, .. }
         | Record::Ended { id, .. }
         | Record::Forgotten { id }
+        | Record::Child { id, .. }
         | Record::Stands { id, .. } => Some(*id),
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use forebay::core::record::{Buried, Kept, KeptJob, QueueKept, Record, Standing};
+use forebay::core::record::{AttemptError, Buried, Kept, KeptJob, QueueKept, Record, Standing};
 use forebay::model::{
     Body, Headers, JobId, JobOptions, JobRules, Meta, Outcome, Owner, QueueName, ReplyMode, Submission,
     Verdict,
@@ -44,7 +44,10 @@ impl State {
                     KeptJob { owner, job, stored_len: 0, rules, wall_ms, sequence, standing, ended: None };
                 self.jobs.insert(kept.job.id, kept);
             }
-            Record::Leased { id, .. } | Record::Started { id, .. } | Record::Requeued { id, .. } => {
+            Record::Leased { id, .. }
+            | Record::Started { id, .. }
+            | Record::Requeued { id, .. }
+            | Record::Child { id, .. } => {
                 self.job(id).standing.apply(record);
             }
             Record::Ended { id, verdict, wall_ms } => {
@@ -165,7 +168,9 @@ impl World {
     fn set_queue(&mut self) -> Record {
         let options = JobOptions { attempts: Some(self.below(9) as u32), ..JobOptions::default() };
         let queue = QueueName::new("a").expect("it is valid");
-        Record::QueueSet(QueueKept { queue, options, paused: self.below(2) == 0 }.into())
+        Record::QueueSet(
+            QueueKept { queue, options, paused: self.below(2) == 0, draining: self.below(2) == 0 }.into(),
+        )
     }
 
     /// One of the jobs takes its next step. Old ones are taken more often, but not always: some stay for ever.
@@ -181,6 +186,19 @@ impl World {
             return Record::Leased { id, token };
         }
         let standing = &job.standing;
+        if let Some((verdict, _)) = &job.ended
+            && verdict.outcome == Outcome::Quarantined
+            && verdict.meta.len() == 1
+            && self.below(2) == 0
+        {
+            // An operator requeued it.
+            let mut verdict = Verdict::clone(verdict);
+            verdict.meta.push("requeued_as", id);
+            return Record::Ended { id, verdict: verdict.into(), wall_ms };
+        }
+        if job.ended.is_none() && job.sequence.is_multiple_of(7) && standing.parent.is_none() {
+            return Record::Child { id, parent: JobId::new(WALL_MS, [7; 10]) };
+        }
         if let Some((verdict, _)) = job.ended {
             return match &job.job.content {
                 Some(content) => Record::Buried(
@@ -214,6 +232,7 @@ impl World {
                 not_before_wall_ms: wall_ms + 5,
                 wall_ms,
                 how: "released".into(),
+                error: AttemptError::new("bad", "it went wrong"),
             };
         }
         let outcomes = [Outcome::Done, Outcome::Done, Outcome::Failed, Outcome::Quarantined];

@@ -6,6 +6,8 @@ mod cancel;
 mod leases;
 mod operators;
 mod order;
+mod quarantine;
+mod queues;
 mod recovery;
 mod results;
 mod retries;

@@ -145,3 +145,71 @@ fn an_applications_id_is_not_run_again_after_a_restart() {
     job.content = Some(vec![8; 32]);
     assert_eq!(rig.submit_job(client, job), Err(forebay::model::Status::Conflict));
 }
+
+/// Attempts that were released, failed, lost or adopted are all in the records, so a job's history is after a restart what
+/// it was before; a released attempt used to be taken for the one that followed it, under the same number.
+#[test]
+fn a_jobs_history_is_whole_after_a_restart() {
+    let mut rig = Rig::durable();
+    let (client, mut worker) = (rig.client(), rig.worker(1));
+    let options = JobOptions { attempts: Some(4), run_ms: Some(5_000), ..JobOptions::default() };
+    let (job, other) = (rig.submit(client, options), rig.job(JobOptions::default()));
+    let grant = rig.start(worker);
+    rig.pass_ms(10);
+    rig.send(worker.session, ToBroker::Release { lease: grant.lease, delay_ms: 0 });
+    rig.allow_one(&mut worker);
+    rig.pass_ms(10);
+    let grant = rig.start(worker);
+    rig.pass_ms(10);
+    rig.fail(&mut worker, grant.lease, Retry::AfterMs(0));
+    rig.start(worker);
+    rig.close(worker.session, false);
+    let mut worker = rig.worker(1);
+    let lost = rig.start(worker);
+    rig.pass_ms(6_000);
+    assert!(rig.revoked(worker).is_some_and(|(lease, _)| lease == lost.lease));
+    let shown =
+        |rig: &mut Rig, client: u64, id: JobId| rig.admin(client, "job.get", &[("id", &id.to_string())]);
+    let before = shown(&mut rig, client, job);
+    let hows: Vec<_> = before["history"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|attempt| attempt["how"].as_str().unwrap())
+        .collect();
+    assert_eq!(hows, ["released", "failed", "lost", "run timeout"]);
+    let numbers: Vec<_> = before["history"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|attempt| attempt["number"].as_u64().unwrap())
+        .collect();
+    assert_eq!(numbers, [1, 1, 2, 3]);
+    rig.allow_one(&mut worker);
+    rig.pass_ms(10_000);
+    let last = rig.start(worker);
+    assert_eq!(last.attempt, 4);
+    rig.pass_ms(10);
+    rig.fail(&mut worker, last.lease, Retry::Policy);
+    let before = shown(&mut rig, client, job);
+    assert_eq!((&before["outcome"], &before["history"][4]["code"]), (&"FAILED".into(), &"bad".into()));
+    rig.submit_job(client, other).unwrap();
+
+    let mut rig = rig.restart(2_000);
+    let client = rig.client();
+    let after = shown(&mut rig, client, job);
+    for field in [
+        "history",
+        "outcome",
+        "attempts",
+        "losses",
+        "releases",
+        "accepted_ms",
+        "ended_ms",
+        "code",
+        "message",
+        "rules",
+    ] {
+        assert_eq!(before[field], after[field], "{field}");
+    }
+}

@@ -291,20 +291,35 @@ impl Rig {
     }
 
     /// Asks an admin command, which has to succeed, and gives its JSON.
+    #[track_caller]
     pub(crate) fn admin(
         &mut self,
         client: u64,
         command: &str,
         arguments: &[(&str, &str)],
     ) -> serde_json::Value {
+        match self.ask(client, command, arguments) {
+            Ok(json) => json,
+            Err((status, message)) => panic!("{command} {arguments:?}: {status} {message}"),
+        }
+    }
+
+    /// Asks an admin command: its JSON, or why it was refused.
+    pub(crate) fn ask(
+        &mut self,
+        client: u64,
+        command: &str,
+        arguments: &[(&str, &str)],
+    ) -> Result<serde_json::Value, (Status, String)> {
         const TAG: u64 = 4_711;
         let arguments = arguments.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
         self.send(client, ToBroker::Admin { tag: TAG, command: command.into(), arguments });
-        let body = self.take(client, |command| match command {
-            FromBroker::Reply { tag: TAG, status: Status::Ok, body, .. } => Some(body.0[0].clone()),
+        let reply = self.take(client, |command| match command {
+            FromBroker::Reply { tag: TAG, status: Status::Ok, body, .. } => Some(Ok(body.0[0].clone())),
+            FromBroker::Reply { tag: TAG, status, message, .. } => Some(Err((*status, message.clone()))),
             _ => None,
         });
-        serde_json::from_slice(&body.expect("an answer")).expect("JSON")
+        reply.expect("an answer").map(|body| serde_json::from_slice(&body).expect("JSON"))
     }
 
     /// Takes the first message `pick` wants out of what the session has received.

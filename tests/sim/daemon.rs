@@ -43,6 +43,8 @@ impl<J: SimJobs> World<J> {
             queue_jobs_max: self.plan.queue_jobs_max,
             broker: id,
             durable,
+            // Their time is over with that of their results.
+            quarantine_ms: 0,
             seed: self.plan.seed,
             ..TableConfig::default()
         };

@@ -80,6 +80,7 @@ impl Options {
             cache_max: self.number("broker.cache_max")?,
             payload_max: self.number("broker.payload_max")?,
             retention_ms: Some(self.number("broker.retention_ms")?),
+            quarantine_ms: self.number("broker.quarantine_ms")?,
             lease_ms: self.number("broker.lease_ms")?,
             beat_ms: self.number("broker.beat_ms")?,
             reattach_ms: self.number("broker.reattach_ms")?,

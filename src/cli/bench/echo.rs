@@ -25,6 +25,9 @@ pub(crate) struct EchoWorker {
     /// Jobs held at once.
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     slots: u32,
+    /// Begins what it gets and never answers.
+    #[arg(long)]
+    hold: bool,
     #[command(flatten)]
     connection: Connection,
 }
@@ -37,11 +40,15 @@ impl EchoWorker {
         signals::on_stop_of(&worker, |worker, _| worker.stop())?;
         worker.register(&self.queue, RegisterSettings::default())?;
         let mut jobs = Vec::new();
+        let mut held = Vec::new();
         loop {
             match worker.receive_many(None, BATCH, &mut jobs) {
                 Ok(_) => {}
                 Err(failure) if failure.status == Status::Drained => return Ok(Exit::Done),
                 Err(failure) => return Err(failure.into()),
+            }
+            if self.hold {
+                held.append(&mut jobs);
             }
             for job in jobs.drain(..) {
                 job.complete_frames(job.body().clone())?;

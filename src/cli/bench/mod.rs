@@ -18,10 +18,10 @@ pub(crate) use echo::EchoWorker;
 use echo::{Pattern, ThroughBroker};
 use measure::{Echo, Round};
 
+use crate::cli::ask::ask;
 use crate::cli::child::{self, Child};
 use crate::cli::connection::Connection;
 use crate::cli::exit::{Exit, Failed};
-use crate::cli::status::answer;
 use crate::cli::{show, time};
 
 /// The most jobs in flight that can be asked for; the echo worker holds so many.
@@ -122,7 +122,7 @@ impl Beside<'_> {
     /// What the store has written up to now, where one is measured.
     fn written(&self) -> Result<Option<Written>, Failed> {
         let Beside::Durable(_, client) = self else { return Ok(None) };
-        let status = answer(client, "status")?;
+        let status = ask(client, "status", &[])?;
         let figure = |name: &str| status["store"][name].as_u64();
         match (figure("syncs"), figure("written_bytes")) {
             (Some(syncs), Some(bytes)) => Ok(Some(Written { syncs, bytes })),

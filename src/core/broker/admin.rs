@@ -1,19 +1,26 @@
 //! ADMIN commands: what operators ask, answered as JSON by REPLY. `api::commands` lists them.
 
+mod arguments;
+
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use serde_json::{Value, json};
 
+use crate::core::broker::admin::arguments::Arguments;
 use crate::core::broker::sessions::{Session, Side};
 use crate::core::broker::{Broker, What};
-use crate::core::jobs::{Admin, Answer, Jobs, SessionId};
-use crate::model::limits::{INTERVAL_MS_MAX, LIST_MAX};
-use crate::model::{Body, Failure, JobId, JobOptions, Level, Now, Outcome, QueueName, Status};
-use crate::wire::command::{FromBroker, PeerKind};
+use crate::core::job_table::JobTable;
+use crate::core::jobs::{Admin, Answer, Jobs, QueueTurn, SessionId};
+use crate::model::limits::{INTERVAL_MS_MAX, LIST_LEN, LIST_MAX, SHOWN_LEN};
+use crate::model::{Body, Failure, JobId, Now, QueueName, Status};
+use crate::wire::command::{FromBroker, PeerKind, ToBroker};
 
 /// A long poll looks for events this often while things happen.
 pub(super) const POLL_INTERVAL_MS: u64 = 20;
+
+/// The one command that makes a job.
+const REQUEUE: &str = "quarantine.requeue";
 
 /// What is made of the jobs side's answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,8 +29,10 @@ pub(super) enum Shape {
     Plain,
     /// The sessions side adds what it knows.
     Status,
-    /// Only the list of queues.
+    /// Queues, to which the sessions side adds who serves them.
     Queues,
+    /// One queue, the same.
+    Queue,
 }
 
 /// A client that waits for events.
@@ -49,52 +58,12 @@ pub(super) struct WorkersWait {
     pub(super) until_us: u64,
 }
 
-/// The arguments of one command; every key must be used.
-struct Arguments<'a>(Vec<(&'a str, &'a str)>);
-
-impl<'a> Arguments<'a> {
-    fn take(&mut self, key: &str) -> Option<&'a str> {
-        let at = self.0.iter().position(|(name, _)| *name == key)?;
-        Some(self.0.swap_remove(at).1)
-    }
-
-    fn need(&mut self, key: &str) -> Result<&'a str, Failure> {
-        self.take(key).ok_or_else(|| Failure::new(Status::Argument, format!("argument \"{key}\" is missing")))
-    }
-
-    fn number(&mut self, key: &str, default: u64) -> Result<u64, Failure> {
-        let Some(text) = self.take(key) else { return Ok(default) };
-        let wrong = || {
-            Failure::new(
-                Status::Argument,
-                format!("argument \"{key}\" is \"{text}\"; a whole number from 0 is right"),
-            )
-        };
-        text.parse().map_err(|_| wrong())
-    }
-
-    fn queue(&mut self) -> Result<Option<QueueName>, Failure> {
-        self.take("queue").map(QueueName::new).transpose()
-    }
-
-    fn id(&mut self, key: &str) -> Result<Option<JobId>, Failure> {
-        let Some(text) = self.take(key) else { return Ok(None) };
-        let wrong = || {
-            Failure::new(
-                Status::Argument,
-                format!("argument \"{key}\" is \"{text}\"; a UUID of 36 characters is right"),
-            )
-        };
-        JobId::parse(text).map(Some).ok_or_else(wrong)
-    }
-
-    fn finish(self) -> Result<(), Failure> {
-        match self.0.first() {
-            Some((key, _)) => {
-                Err(Failure::new(Status::Argument, format!("the command has no argument \"{key}\"")))
-            }
-            None => Ok(()),
-        }
+impl Broker<JobTable> {
+    /// Bytes of the job this command makes, if it makes one: a driver with a store looks for room first.
+    pub fn requeued_len(&self, command: &ToBroker) -> Option<u64> {
+        let ToBroker::Admin { command, arguments, .. } = command else { return None };
+        let id = arguments.iter().find(|(key, _)| command == REQUEUE && key == "id")?;
+        self.jobs.quarantined_len(JobId::parse(&id.1)?)
     }
 }
 
@@ -107,52 +76,65 @@ impl<J: Jobs> Broker<J> {
         command: &str,
         arguments: &[(String, String)],
     ) {
-        let arguments =
-            Arguments(arguments.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect());
+        let arguments = Arguments::new(command, arguments);
         if let Err(failure) = self.command(now, session, tag, command, arguments) {
             self.reply(session, tag, Shape::Plain, Answer::Refused(failure));
         }
     }
 
+    /// The commands. Those about jobs and queues are the jobs side's, those about sessions are answered here.
     fn command(
         &mut self,
         now: Now,
         session: SessionId,
         tag: u64,
         command: &str,
-        mut arguments: Arguments<'_>,
+        mut said: Arguments<'_>,
     ) -> Result<(), Failure> {
         let by = self.asker(session);
         let (what, shape) = match command {
             "status" => (Admin::Status, Shape::Status),
-            "queue.list" => (Admin::Status, Shape::Queues),
-            "job.get" => {
-                let id = arguments
-                    .id("id")?
-                    .ok_or_else(|| Failure::new(Status::Argument, "argument \"id\" is missing"))?;
-                (Admin::Job { id, by }, Shape::Plain)
+            "job.get" => (Admin::Job { id: said.need_id()?, by }, Shape::Plain),
+            "jobs.list" => {
+                let (queue, listed) = (said.queue()?, said.listed()?);
+                let (since, limit) = (said.id("since")?, said.limit(LIST_LEN)?);
+                (Admin::Jobs { queue, listed, since, limit, by }, Shape::Plain)
             }
-            "jobs.list" => (self.jobs_list(&mut arguments, by)?, Shape::Plain),
-            "queue.pause" | "queue.resume" => {
-                let queue = QueueName::new(arguments.need("queue")?)?;
-                (Admin::QueuePause { queue, paused: command == "queue.pause" }, Shape::Plain)
-            }
+            "queue.list" => (Admin::Queues { queue: said.queue()? }, Shape::Queues),
             "queue.set" => {
-                let queue = QueueName::new(arguments.need("queue")?)?;
-                let options = Box::new(queue_options(&mut arguments)?);
-                (Admin::QueueSet { queue, options }, Shape::Plain)
+                let queue = said.need_queue()?;
+                let (set, unset) = said.rules()?;
+                (Admin::QueueSet { queue, set: Box::new(set), unset }, Shape::Plain)
             }
-            "events" => return self.add_poll(now, session, tag, arguments),
-            "workers.wait" => return self.add_wait(now, session, tag, arguments),
-            "workers.list" | "clients.list" => {
-                arguments.finish()?;
-                let kind = if command == "workers.list" { PeerKind::Worker } else { PeerKind::Client };
-                let list = self.list_sessions(now, kind);
-                let key = if kind == PeerKind::Worker { "workers" } else { "clients" };
-                self.reply(session, tag, Shape::Plain, Answer::Json(json!({ key: list })));
-                return Ok(());
+            "queue.pause" => {
+                (Admin::QueueTurn { queue: said.need_queue()?, turn: QueueTurn::Pause }, Shape::Queue)
             }
-            "worker.drain" => return self.drain_named(now, session, tag, arguments),
+            "queue.drain" => {
+                (Admin::QueueTurn { queue: said.need_queue()?, turn: QueueTurn::Drain }, Shape::Queue)
+            }
+            "queue.resume" => {
+                (Admin::QueueTurn { queue: said.need_queue()?, turn: QueueTurn::Resume }, Shape::Queue)
+            }
+            "queue.purge" => {
+                let (queue, before) = (said.need_queue()?, said.number_if_said("before")?);
+                let limit = said.limit(LIST_MAX)?;
+                (Admin::QueuePurge { queue, before, limit, by }, Shape::Plain)
+            }
+            "quarantine.list" => {
+                let (queue, since, limit) = (said.queue()?, said.id("since")?, said.limit(LIST_LEN)?);
+                (Admin::Quarantine { queue, since, limit, by }, Shape::Plain)
+            }
+            "quarantine.show" => {
+                let (id, bytes) = (said.need_id()?, said.number("bytes", SHOWN_LEN)?);
+                (Admin::Quarantined { id, bytes, by }, Shape::Plain)
+            }
+            REQUEUE => (Admin::Requeue { id: said.need_id()?, by }, Shape::Plain),
+            "quarantine.drop" => (Admin::Drop { id: said.need_id()?, by }, Shape::Plain),
+            "events" => return self.add_poll(now, session, tag, said),
+            "workers.wait" => return self.add_wait(now, session, tag, said),
+            "workers.list" => return self.list_peers(now, session, tag, said, PeerKind::Worker),
+            "clients.list" => return self.list_peers(now, session, tag, said, PeerKind::Client),
+            "worker.drain" => return self.drain_named(now, session, tag, said),
             _ => {
                 return Err(Failure::new(
                     Status::NotFound,
@@ -160,8 +142,23 @@ impl<J: Jobs> Broker<J> {
                 ));
             }
         };
-        arguments.finish()?;
+        said.finish()?;
         self.ask(now, session, what, What::Admin(tag, shape));
+        Ok(())
+    }
+
+    fn list_peers(
+        &mut self,
+        now: Now,
+        session: SessionId,
+        tag: u64,
+        said: Arguments<'_>,
+        kind: PeerKind,
+    ) -> Result<(), Failure> {
+        said.finish()?;
+        let list = self.list_sessions(now, kind);
+        let key = if kind == PeerKind::Worker { "workers" } else { "clients" };
+        self.reply(session, tag, Shape::Plain, Answer::Json(json!({ key: list })));
         Ok(())
     }
 
@@ -171,32 +168,6 @@ impl<J: Jobs> Broker<J> {
         self.pending
             .insert(tag, crate::core::broker::Pending { session, number: 0, what: pending, again: None });
         self.jobs.admin(now, tag, &what);
-    }
-
-    fn jobs_list(
-        &self,
-        arguments: &mut Arguments<'_>,
-        by: crate::core::jobs::Asker,
-    ) -> Result<Admin, Failure> {
-        let state = match arguments.take("state") {
-            None => None,
-            Some(name) => {
-                let known =
-                    Outcome::ALL.into_iter().find(|outcome| outcome.name().eq_ignore_ascii_case(name));
-                let wrong = || {
-                    Failure::new(
-                        Status::Argument,
-                        format!(
-                            "argument \"state\" is \"{name}\"; an outcome's name such as RUNNING is right"
-                        ),
-                    )
-                };
-                Some(known.ok_or_else(wrong)?)
-            }
-        };
-        let (queue, since) = (arguments.queue()?, arguments.id("since")?);
-        let limit = arguments.number("limit", 100)? as usize;
-        Ok(Admin::Jobs { queue, state, since, limit, by })
     }
 
     /// Ends worker sessions of this name after what they run.
@@ -243,13 +214,18 @@ impl<J: Jobs> Broker<J> {
     }
 
     fn shape(&self, shape: Shape, mut json: Value) -> Value {
-        if shape != Shape::Plain {
-            self.count_serving(&mut json);
-        }
         match shape {
             Shape::Plain => json,
-            Shape::Queues => json!({ "queues": json["queues"].take() }),
+            Shape::Queues => {
+                self.count_serving(json["queues"].as_array_mut().into_iter().flatten());
+                json
+            }
+            Shape::Queue => {
+                self.count_serving(std::iter::once(&mut json));
+                json
+            }
             Shape::Status => {
+                self.count_serving(json["queues"].as_array_mut().into_iter().flatten());
                 let count = |kind| {
                     self.sessions
                         .values()
@@ -269,7 +245,7 @@ impl<J: Jobs> Broker<J> {
 
     /// Puts the workers that serve each queue now into its entry. The jobs side also counts those whose connection is
     /// gone while their session may still come back.
-    fn count_serving(&self, json: &mut Value) {
+    fn count_serving<'a>(&self, queues: impl Iterator<Item = &'a mut Value>) {
         let mut serving = BTreeMap::<&str, usize>::new();
         for session in self.sessions.values().filter(|session| session.attached) {
             if let Side::Worker(worker) = &session.side
@@ -280,7 +256,7 @@ impl<J: Jobs> Broker<J> {
                 }
             }
         }
-        for queue in json["queues"].as_array_mut().into_iter().flatten() {
+        for queue in queues {
             let count = queue["name"].as_str().and_then(|name| serving.get(name)).copied();
             queue["workers"] = json!(count.unwrap_or(0));
         }
@@ -299,7 +275,7 @@ impl<J: Jobs> Broker<J> {
         mut arguments: Arguments<'_>,
     ) -> Result<(), Failure> {
         let since = arguments.number("since", 0)?;
-        let limit = (arguments.number("limit", 1_000)? as usize).clamp(1, LIST_MAX);
+        let limit = arguments.limit(1_000)?;
         let wait_ms = arguments.number("wait_ms", 0)?.min(INTERVAL_MS_MAX);
         let queue = arguments.queue()?;
         arguments.finish()?;
@@ -423,56 +399,4 @@ fn show_session(now: Now, session: &Session) -> Value {
         }
     }
     shown
-}
-
-/// A queue's defaults from text: the keys of `job.*` without the prefix.
-fn queue_options(arguments: &mut Arguments<'_>) -> Result<JobOptions, Failure> {
-    let mut number = |key: &str| -> Result<Option<u64>, Failure> {
-        if arguments.0.iter().any(|(name, _)| *name == key) {
-            arguments.number(key, 0).map(Some)
-        } else {
-            Ok(None)
-        }
-    };
-    let small = |value: Option<u64>| value.map(|value| u32::try_from(value).unwrap_or(u32::MAX));
-    let mut options = JobOptions {
-        priority: small(number("priority")?),
-        delay_ms: number("delay_ms")?,
-        queue_ms: number("queue_ms")?,
-        run_ms: number("run_ms")?,
-        soft_ms: number("soft_ms")?,
-        stall_ms: number("stall_ms")?,
-        deadline_ms: number("deadline_ms")?,
-        attempts: small(number("attempts")?),
-        backoff_ms: number("backoff_ms")?,
-        backoff_ms_max: number("backoff_ms_max")?,
-        releases: small(number("releases")?),
-        result_ttl_ms: number("result_ttl_ms")?,
-        partial_bytes: number("partial_bytes")?,
-        ..JobOptions::default()
-    };
-    options.level = match arguments.take("level") {
-        None => None,
-        Some("auto") => Some(Level::Auto),
-        Some("volatile") => Some(Level::Volatile),
-        Some("durable") => Some(Level::Durable),
-        Some(other) => {
-            return Err(Failure::new(
-                Status::Argument,
-                format!("argument \"level\" is \"{other}\"; auto, volatile or durable is right"),
-            ));
-        }
-    };
-    options.refuse_unknown_queue = match arguments.take("unknown_queue") {
-        None => None,
-        Some("wait") => Some(false),
-        Some("refuse") => Some(true),
-        Some(other) => {
-            return Err(Failure::new(
-                Status::Argument,
-                format!("argument \"unknown_queue\" is \"{other}\"; wait or refuse is right"),
-            ));
-        }
-    };
-    Ok(options)
 }

@@ -11,7 +11,7 @@ use crate::model::limits::{
     BODY_FRAMES_MAX, BUSY_RETRY_MS, CONTENT_LEN_MAX, DEDUPE_WINDOW_MS, HEADERS_LEN_MAX, ID_AHEAD_MS_MAX,
     INTERVAL_MS_MAX, PRIORITY_MAX, QUEUES_MAX, STORE_RETRY_MS,
 };
-use crate::model::{Failure, JobOptions, JobRules, Level, Now, ReplyMode, Status, Submission};
+use crate::model::{Failure, JobOptions, JobRules, Level, Now, QueueName, ReplyMode, Status, Submission};
 
 impl JobTable {
     pub(super) fn admit(&mut self, now: Now, tag: Tag, asker: &Asker, job: Submission) {
@@ -57,6 +57,10 @@ impl JobTable {
                     && !queue.known
                 {
                     return Err(unknown_queue(job));
+                }
+                // What a broker before this one took it has to take too.
+                if queue.draining && !job.resent {
+                    return Err(draining(&job.queue));
                 }
                 &queue.rules
             }
@@ -115,15 +119,7 @@ impl JobTable {
             ));
         }
         self.check_id(now, job)?;
-        if self.store_full && self.config.durable && rules.level != Level::Volatile {
-            return Err(Failure::store_full(
-                format!(
-                    "the store has no room for a job of {len} bytes; it takes jobs again when it has, and volatile ones now"
-                ),
-                STORE_RETRY_MS,
-            ));
-        }
-        self.check_room(job)
+        self.check_room(job, rules)
     }
 
     /// An id the application chose must lie in the window in which it can be remembered.
@@ -174,7 +170,17 @@ impl JobTable {
         Ok(())
     }
 
-    fn check_room(&self, job: &Submission) -> Result<(), Failure> {
+    /// Whether there is room for the job: in the store, in memory, in its queue.
+    pub(super) fn check_room(&self, job: &Submission, rules: &JobRules) -> Result<(), Failure> {
+        if self.store_full && self.config.durable && rules.level != Level::Volatile {
+            return Err(Failure::store_full(
+                format!(
+                    "the store has no room for a job of {} bytes; it takes jobs again when it has, and volatile ones now",
+                    job.body.len()
+                ),
+                STORE_RETRY_MS,
+            ));
+        }
         if self.full {
             return Err(Failure::busy(
                 format!(
@@ -246,6 +252,7 @@ impl JobTable {
             fraction: 0.0,
             note: String::new(),
             history: Vec::new(),
+            parent: None,
         };
         let bytes = entry.bytes();
         let queue = self.queue(&entry.queue);
@@ -317,6 +324,14 @@ impl JobTable {
         }
         Some(Answer::Done)
     }
+}
+
+/// The refusal of a job whose queue takes none.
+pub(super) fn draining(queue: &QueueName) -> Failure {
+    Failure::new(
+        Status::State,
+        format!("queue \"{queue}\" is draining and takes no new jobs; queue.resume has it take jobs again"),
+    )
 }
 
 fn unknown_queue(job: &Submission) -> Failure {

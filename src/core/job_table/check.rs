@@ -145,6 +145,16 @@ impl JobTable {
                 live(&self.slots).filter(|(_, job)| job.queue == *name && !job.is_ended()).count() as u64;
             hold!(jobs == queue.jobs, "queue {name} counts {} jobs and has {jobs}", queue.jobs);
         }
+        let waiting: usize = live(&self.slots).filter(|(_, job)| job.waits_for_a_person()).count();
+        let listed = self
+            .quarantined
+            .iter()
+            .all(|(id, slot)| self.ids.get(id) == Some(slot) && self.job(*slot).waits_for_a_person());
+        hold!(
+            listed && waiting == self.quarantined.len(),
+            "{} jobs are listed as quarantined, {waiting} are",
+            self.quarantined.len()
+        );
         let ended = self.counters.done + self.counters.not_done;
         let alive = live(&self.slots).filter(|(_, job)| !job.is_ended()).count() as u64;
         hold!(

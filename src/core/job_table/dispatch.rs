@@ -214,6 +214,7 @@ impl JobTable {
                 && queue.workers.is_empty()
                 && !queue.known
                 && !queue.paused
+                && !queue.draining
                 && queue.options == Default::default()
         };
         if self.queues.get(name).is_some_and(unused) {
@@ -367,7 +368,9 @@ impl JobTable {
 
     /// A suspect in line with nobody empty: the worker that holds least takes nothing more until it is.
     pub(super) fn reserve_for_suspect(&mut self, name: &QueueName) {
-        let Some(queue) = self.queues.get(name).filter(|queue| queue.ready.peek_alone().is_some()) else {
+        let Some(queue) =
+            self.queues.get(name).filter(|queue| !queue.paused && queue.ready.peek_alone().is_some())
+        else {
             return;
         };
         let serves = |id: &&WorkerId| self.workers[id].reserved.as_ref() == Some(name);

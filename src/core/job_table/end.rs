@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use crate::core::job_table::JobTable;
-use crate::core::job_table::entry::{Job, State};
+use crate::core::job_table::entry::{Job, State, requeued_as};
 use crate::core::job_table::remember::{Happened, PastJob};
 use crate::core::jobs::{Answer, Asker, Event, Tag};
-use crate::core::record::{Buried, Record};
+use crate::core::record::{AttemptError, Buried, Record, how_ended};
 use crate::model::{
     Body, Headers, JobId, Meta, Now, Outcome, QueueName, ReplyMode, Status, Submission, Verdict,
 };
@@ -51,6 +51,16 @@ pub(super) fn verdict_of_forgotten(outcome: Outcome, attempt: u32) -> Verdict {
     }
 }
 
+/// The fact of a verdict that says when the job ended.
+const ENDED_MS: &str = "ended_ms";
+
+/// When a job with this verdict ended, as the broker's clock said.
+pub(super) fn ended_wall_ms(verdict: &Verdict) -> Option<u64> {
+    // A worker may name a fact the same; the broker's stands behind it.
+    let fact = verdict.meta.iter().filter(|(name, _)| *name == ENDED_MS).last();
+    fact.and_then(|(_, value)| value.parse().ok())
+}
+
 /// The queue of jobs that were cancelled before they were submitted.
 const EARLY: &str = "-";
 
@@ -65,12 +75,13 @@ impl JobTable {
         }
         let before = self.job(slot).bytes();
         // A quarantined job waits for a person who may want to see its payload.
-        if close.outcome != Outcome::Quarantined {
+        let waits_for_a_person = close.outcome == Outcome::Quarantined;
+        if !waits_for_a_person {
             self.drop_body(slot);
             self.job_mut(slot).headers = Headers::default();
         }
+        let quarantine_ms = self.config.quarantine_ms;
         let job = self.job_mut(slot);
-        job.note_attempt_end(if close.outcome == Outcome::Done { "done" } else { "ended" }, now.wall_ms);
         let mut meta = close.meta;
         job.add_facts(now, &mut meta);
         let verdict = Arc::new(Verdict {
@@ -83,11 +94,13 @@ impl JobTable {
             detail: close.detail,
             meta,
         });
+        job.note_attempt_end(how_ended(&verdict), AttemptError::of(&verdict), now.wall_ms);
         // Only the worker whose answer ended the job may say it again; anybody else's word is stale from now on.
         if !matches!(close.outcome, Outcome::Done | Outcome::Failed) {
             (job.token, job.holder) = (0, None);
         }
-        job.state = State::Ended { verdict: verdict.clone(), keep_us: now.after_ms(job.rules.result_ttl_ms) };
+        let keep_us = now.after_ms(job.keep_ms(&verdict, quarantine_ms));
+        job.state = State::Ended { verdict: verdict.clone(), keep_us };
         let (durable, id, asker) = (job.durable, job.id, job.asker.clone());
         let (reply, sequence, queue) = (job.reply, job.sequence, job.queue.clone());
         let after = job.bytes();
@@ -100,7 +113,10 @@ impl JobTable {
             self.boxes.entry(asker.owner.clone()).or_default().insert(sequence, slot);
         }
         self.tell(durable, Event::Ended { id, asker, push, verdict });
-        if reply == ReplyMode::None {
+        if waits_for_a_person {
+            self.quarantined.insert(id, slot);
+        }
+        if reply == ReplyMode::None && !waits_for_a_person {
             self.remove(now, slot);
         } else {
             self.rearm(slot);
@@ -128,6 +144,7 @@ impl JobTable {
         self.timers.clear(slot);
         self.free_slots.push(slot);
         self.ids.remove(&job.id);
+        self.stored_bytes -= job.stored_len;
         self.account(0, job.bytes());
         if let Some(kept) = self.boxes.get_mut(&job.asker.owner) {
             kept.remove(&job.sequence);
@@ -136,6 +153,9 @@ impl JobTable {
             }
         }
         let State::Ended { verdict, .. } = job.state else { return };
+        if verdict.outcome == Outcome::Quarantined {
+            self.quarantined.remove(&job.id);
+        }
         let owner = job.asker.owner;
         let (id, durable) = (job.id, job.durable);
         let content = match job.content {
@@ -163,6 +183,9 @@ impl JobTable {
             code: verdict.code.clone(),
             message: verdict.message.clone(),
             history: job.history,
+            parent: job.parent,
+            requeued_as: requeued_as(&verdict),
+            ended_wall_ms: ended_wall_ms(&verdict),
         };
         self.past.insert(now, job.id, past);
     }
@@ -280,7 +303,7 @@ impl JobTable {
     pub(super) fn forget_result(&mut self, now: Now, tag: Tag, id: JobId, by: &Asker) {
         let slot = self.slot_of(id, by).filter(|&slot| {
             let job = self.job(slot);
-            job.is_ended() && job.outcome() != Outcome::Quarantined
+            job.is_ended() && !job.waits_for_a_person()
         });
         let mut durable = false;
         if let Some(slot) = slot {
@@ -331,7 +354,7 @@ impl Job {
     /// What the broker knows of the job's last attempt, for the result's meta.
     fn add_facts(&self, now: Now, meta: &mut Meta) {
         meta.push("accepted_ms", self.accepted_wall_ms);
-        meta.push("ended_ms", now.wall_ms);
+        meta.push(ENDED_MS, now.wall_ms);
         if let Some(last) = self.history.last() {
             meta.push("started_ms", last.started_wall_ms);
             meta.push("worker", &last.worker);

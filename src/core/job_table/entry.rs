@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::core::jobs::{Asker, WorkerId};
-use crate::core::record::{Attempt, RUNNING};
+use crate::core::record::{Attempt, AttemptError, RUNNING};
 use crate::model::limits::JOB_OVERHEAD_LEN;
 use crate::model::{
     Body, Headers, JobId, JobRules, Lease, Now, Outcome, QueueName, ReplyMode, Token, Verdict,
@@ -62,6 +62,8 @@ pub(super) struct Job {
     pub(super) fraction: f64,
     pub(super) note: String,
     pub(super) history: Vec<Attempt>,
+    /// The quarantined job in whose place an operator made this one.
+    pub(super) parent: Option<JobId>,
 }
 
 impl Job {
@@ -76,6 +78,29 @@ impl Job {
 
     pub(super) fn is_ended(&self) -> bool {
         matches!(self.state, State::Ended { .. })
+    }
+
+    /// The job an operator made in the place of this one, which is quarantined.
+    pub(super) fn requeued_as(&self) -> Option<JobId> {
+        match &self.state {
+            State::Ended { verdict, .. } => requeued_as(verdict),
+            _ => None,
+        }
+    }
+
+    /// Quarantined, and nobody has decided yet what becomes of it.
+    pub(super) fn waits_for_a_person(&self) -> bool {
+        self.outcome() == Outcome::Quarantined && self.requeued_as().is_none()
+    }
+
+    /// How long it is kept once it has ended.
+    pub(super) fn keep_ms(&self, verdict: &Verdict, quarantine_ms: u64) -> u64 {
+        match verdict.outcome {
+            Outcome::Quarantined if requeued_as(verdict).is_none() => {
+                self.rules.result_ttl_ms.max(quarantine_ms)
+            }
+            _ => self.rules.result_ttl_ms,
+        }
     }
 
     /// Bytes of the job and of its result, those in the store alone included.
@@ -137,12 +162,25 @@ impl Job {
     }
 
     /// Notes how the attempt that is running has ended.
-    pub(super) fn note_attempt_end(&mut self, how: &'static str, wall_ms: u64) {
+    pub(super) fn note_attempt_end(
+        &mut self,
+        how: &'static str,
+        error: Option<Box<AttemptError>>,
+        wall_ms: u64,
+    ) {
         if let Some(attempt) = self.history.last_mut().filter(|attempt| attempt.how == RUNNING) {
-            attempt.how = how.into();
-            attempt.ended_wall_ms = wall_ms;
+            attempt.end(how.into(), error, wall_ms);
         }
     }
+}
+
+/// The fact of a quarantined job's verdict that names the job made in its place.
+pub(super) const REQUEUED_AS: &str = "requeued_as";
+
+/// The job made in the place of the one with this verdict.
+pub(super) fn requeued_as(verdict: &Verdict) -> Option<JobId> {
+    let quarantined = verdict.outcome == Outcome::Quarantined;
+    verdict.meta.get(REQUEUED_AS).filter(|_| quarantined).and_then(JobId::parse)
 }
 
 /// `ms` after `from_us`; never for 0.

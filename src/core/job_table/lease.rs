@@ -5,7 +5,7 @@ use crate::core::job_table::end::Close;
 use crate::core::job_table::entry::State;
 use crate::core::job_table::remember::Happened;
 use crate::core::jobs::{Answer, End, Event, Tag, Word, WorkerId};
-use crate::core::record::{Attempt, RUNNING, Record};
+use crate::core::record::{Attempt, AttemptError, RELEASED, RUNNING, Record};
 use crate::model::limits::{ATTEMPTS_KEPT_MAX, LOSSES_MAX};
 use crate::model::{Lease, Now, Outcome, Status, Stop};
 use crate::wire::command::{Fault, Retry};
@@ -41,6 +41,7 @@ impl JobTable {
             started_wall_ms: now.wall_ms,
             ended_wall_ms: 0,
             how: RUNNING.into(),
+            error: None,
         });
         let (durable, id, attempt) = (job.durable, job.id, job.attempts);
         self.counters.started += 1;
@@ -94,7 +95,7 @@ impl JobTable {
             self.set_running(now, slot);
             let job = self.job_mut(slot);
             if let Some(attempt) = job.history.last_mut() {
-                (attempt.how, attempt.ended_wall_ms) = (RUNNING.into(), 0);
+                attempt.go_on();
             }
         }
         self.rearm(slot);
@@ -176,7 +177,6 @@ impl JobTable {
     /// The application's own failure: another attempt after a wait, or the end.
     fn fail(&mut self, now: Now, slot: u32, fault: Fault) {
         let job = self.job_mut(slot);
-        job.note_attempt_end("failed", now.wall_ms);
         let last = job.attempts >= job.rules.attempts;
         if last || fault.retry == Retry::Never {
             let Fault { code, message, detail, meta, .. } = fault;
@@ -186,6 +186,7 @@ impl JobTable {
                 Close { code, message, detail, meta, ..Close::new(Outcome::Failed) },
             );
         }
+        job.note_attempt_end("failed", AttemptError::new(&fault.code, &fault.message), now.wall_ms);
         let wait_ms = match fault.retry {
             Retry::AfterMs(ms) => ms,
             _ => self.backoff_ms(slot),
@@ -205,7 +206,6 @@ impl JobTable {
 
     fn release(&mut self, now: Now, slot: u32, delay_ms: u64) {
         let job = self.job_mut(slot);
-        job.note_attempt_end("released", now.wall_ms);
         job.releases += 1;
         if job.releases > job.rules.releases {
             let message =
@@ -216,6 +216,7 @@ impl JobTable {
                 Close { code: "released".into(), message, ..Close::new(Outcome::Failed) },
             );
         }
+        job.note_attempt_end(RELEASED, None, now.wall_ms);
         job.attempts = job.attempts.saturating_sub(1);
         self.wait_again(now, slot, delay_ms, "released");
     }
@@ -233,7 +234,6 @@ impl JobTable {
         }
         let job = self.job_mut(slot);
         let State::Running { .. } = job.state else { return };
-        job.note_attempt_end("lost", now.wall_ms);
         let exhausted = job.attempts >= job.rules.attempts;
         if counted {
             if alone || job.suspect {
@@ -260,6 +260,7 @@ impl JobTable {
                 Close { code: "worker-lost".into(), message: message.into(), ..Close::new(Outcome::Lost) },
             );
         }
+        self.job_mut(slot).note_attempt_end("lost", None, now.wall_ms);
         self.requeue_kept(now, slot, "worker lost");
     }
 
@@ -277,7 +278,6 @@ impl JobTable {
         self.counters.lapses += 1;
         let job = self.job_mut(slot);
         let running = matches!(job.state, State::Running { .. });
-        job.note_attempt_end("lapsed", now.wall_ms);
         let exhausted = running && job.attempts >= job.rules.attempts;
         if let Some(id) = job.holder {
             self.unlist(id);
@@ -292,6 +292,7 @@ impl JobTable {
                 Close { code: "worker-lost".into(), message: message.into(), ..Close::new(Outcome::Lost) },
             );
         }
+        self.job_mut(slot).note_attempt_end("lapsed", None, now.wall_ms);
         self.requeue_kept(now, slot, "lease lapsed");
     }
 
@@ -318,8 +319,8 @@ impl JobTable {
         };
         self.revoke(slot, Stop::TIME_OVER);
         let job = self.job_mut(slot);
-        job.note_attempt_end(why, now.wall_ms);
         if job.attempts < job.rules.attempts {
+            job.note_attempt_end(why, None, now.wall_ms);
             let wait_ms = self.backoff_ms(slot);
             self.counters.retried += 1;
             return self.wait_again(now, slot, wait_ms, why);
@@ -370,6 +371,7 @@ impl JobTable {
             not_before_wall_ms: now.wall_ms.saturating_add(wait_ms),
             wall_ms: now.wall_ms,
             how: job.history.last().map_or("".into(), |last| last.how.clone()),
+            error: job.history.last().and_then(|last| last.error.clone()),
         });
         if let Some(requeued) = requeued {
             self.record(true, || requeued);
@@ -385,7 +387,6 @@ impl JobTable {
     /// The job's time is over, wherever it is.
     pub(super) fn expire_job(&mut self, now: Now, slot: u32, message: &str) {
         self.revoke(slot, Stop::TIME_OVER);
-        self.job_mut(slot).note_attempt_end("expired", now.wall_ms);
         self.close(
             now,
             slot,
@@ -395,7 +396,6 @@ impl JobTable {
 
     pub(super) fn cancel_running(&mut self, now: Now, slot: u32, reason: &str) {
         self.revoke(slot, Stop::CANCELLED);
-        self.job_mut(slot).note_attempt_end("cancelled", now.wall_ms);
         self.close(
             now,
             slot,

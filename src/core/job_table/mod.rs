@@ -60,6 +60,8 @@ pub struct TableConfig {
     pub queue_bytes_max: u64,
     /// How long a finished job's history is remembered after its result is gone.
     pub retention_ms: u64,
+    /// How long a quarantined job waits for a person, unless results are kept for longer.
+    pub quarantine_ms: u64,
     /// The broker's id.
     pub broker: [u8; 16],
     /// How often it started on its store; the high bits of every token.
@@ -82,6 +84,7 @@ impl Default for TableConfig {
             queue_jobs_max: 0,
             queue_bytes_max: 0,
             retention_ms: limits::RETENTION_MS,
+            quarantine_ms: limits::QUARANTINE_MS,
             broker: [0; 16],
             epoch: 1,
             durable: false,
@@ -142,6 +145,8 @@ pub struct JobTable {
     sessions: BTreeMap<SessionId, Arc<Owner>>,
     /// Ended jobs whose results wait for a named owner to come, by sequence.
     boxes: BTreeMap<Arc<Owner>, BTreeMap<u64, u32>>,
+    /// Quarantined jobs that wait for a person.
+    quarantined: BTreeMap<JobId, u32>,
     next_sequence: u64,
     next_token: u64,
     random: u64,
@@ -197,6 +202,7 @@ impl JobTable {
             events_kept: Events::default(),
             sessions: BTreeMap::new(),
             boxes: BTreeMap::new(),
+            quarantined: BTreeMap::new(),
             next_sequence: 1,
             next_token: (config.epoch & 0xff_ffff) << 40 | 1,
             random: config.seed,

@@ -68,13 +68,14 @@ impl JobTable {
         job.first = false;
         let number = job.attempts;
         match job.history.last_mut().filter(|attempt| attempt.number == number) {
-            Some(attempt) => (attempt.how, attempt.ended_wall_ms) = (RUNNING.into(), 0),
+            Some(attempt) => attempt.go_on(),
             None => job.history.push(Attempt {
                 number,
                 worker: name.clone(),
                 started_wall_ms: now.wall_ms,
                 ended_wall_ms: 0,
                 how: RUNNING.into(),
+                error: None,
             }),
         }
         let (durable, id) = (job.durable, job.id);

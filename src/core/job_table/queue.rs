@@ -24,6 +24,8 @@ pub(super) struct Queue {
     pub(super) known: bool,
     /// Nothing is handed out.
     pub(super) paused: bool,
+    /// Nothing is taken.
+    pub(super) draining: bool,
     /// Jobs that have not ended.
     pub(super) jobs: u64,
     /// Those of them that workers hold.
@@ -47,6 +49,7 @@ impl Queue {
             idle: BTreeSet::new(),
             known: false,
             paused: false,
+            draining: false,
             jobs: 0,
             leased: 0,
             bytes: 0,

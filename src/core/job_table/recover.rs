@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::core::job_table::JobTable;
-use crate::core::job_table::entry::{Job, State};
+use crate::core::job_table::entry::{Job, State, requeued_as};
 use crate::core::jobs::{Asker, SessionId};
 use crate::core::record::{Buried, QueueKept, Record, Standing};
 use crate::model::{Headers, JobId, Now, Outcome, ReplyMode, Verdict};
@@ -75,6 +75,7 @@ impl JobTable {
             Record::Leased { id, .. }
             | Record::Started { id, .. }
             | Record::Requeued { id, .. }
+            | Record::Child { id, .. }
             | Record::Stands { id, .. } => {
                 self.replay_on(id, replayed, |job| job.standing.apply(&record));
             }
@@ -111,7 +112,7 @@ impl JobTable {
         let queue = self.queue(&kept.queue);
         queue.rules = rules.into();
         queue.options = kept.options.clone();
-        queue.paused = kept.paused;
+        (queue.paused, queue.draining) = (kept.paused, kept.draining);
         self.drop_queue_if_unused(&kept.queue);
     }
 
@@ -121,14 +122,14 @@ impl JobTable {
         let job = self.job_mut(slot);
         (job.token, job.begun, job.suspect) = (standing.token, standing.begun, standing.suspect);
         (job.attempts, job.losses, job.releases) = (standing.attempts, standing.losses, standing.releases);
-        job.history = standing.history;
+        (job.history, job.parent) = (standing.history, standing.parent);
         if let Some((verdict, wall_ms)) = verdict {
             return self.settle_ended(now, slot, verdict, wall_ms, forgotten);
         }
         let wait_ms = standing.not_before_wall_ms.saturating_sub(now.wall_ms);
         if standing.held {
             let job = self.job_mut(slot);
-            job.note_attempt_end("lost", now.wall_ms);
+            job.note_attempt_end("lost", None, now.wall_ms);
             job.first = true;
             job.state = State::Delayed { until_us: NOT_YET };
             self.rearm(slot);
@@ -157,17 +158,18 @@ impl JobTable {
     fn settle_ended(&mut self, now: Now, slot: u32, verdict: Arc<Verdict>, wall_ms: u64, forgotten: bool) {
         let before = self.job(slot).bytes();
         let passed_ms = now.wall_ms.saturating_sub(wall_ms);
+        let quarantine_ms = self.config.quarantine_ms;
         let outcome = verdict.outcome;
-        if outcome != Outcome::Quarantined {
+        let waits_for_a_person = outcome == Outcome::Quarantined && requeued_as(&verdict).is_none();
+        if !waits_for_a_person {
             self.drop_body(slot);
             self.job_mut(slot).headers = Headers::default();
         }
         let job = self.job_mut(slot);
         (job.token, job.attempts) = (0, verdict.attempt);
-        job.state = State::Ended {
-            verdict,
-            keep_us: now.after_ms(job.rules.result_ttl_ms.saturating_sub(passed_ms)),
-        };
+        let keep_us = now.after_ms(job.keep_ms(&verdict, quarantine_ms).saturating_sub(passed_ms));
+        job.state = State::Ended { verdict, keep_us };
+        let id = job.id;
         let (asker, sequence, reply, queue) = (job.asker.clone(), job.sequence, job.reply, job.queue.clone());
         let after = job.bytes();
         self.account(after, before);
@@ -175,7 +177,10 @@ impl JobTable {
         if reply == ReplyMode::Push && !asker.owner.name.is_empty() {
             self.boxes.entry(asker.owner).or_default().insert(sequence, slot);
         }
-        if forgotten || reply == ReplyMode::None {
+        if waits_for_a_person {
+            self.quarantined.insert(id, slot);
+        }
+        if forgotten || (reply == ReplyMode::None && !waits_for_a_person) {
             self.remove(now, slot);
         } else {
             self.rearm(slot);

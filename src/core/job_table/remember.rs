@@ -51,6 +51,9 @@ pub(super) struct PastJob {
     pub(super) code: String,
     pub(super) message: String,
     pub(super) history: Vec<Attempt>,
+    pub(super) parent: Option<JobId>,
+    pub(super) requeued_as: Option<JobId>,
+    pub(super) ended_wall_ms: Option<u64>,
 }
 
 /// The last finished jobs, in the order they went: `jobs[0]` is number `first`.
@@ -66,6 +69,13 @@ impl Past {
     pub(super) fn get(&self, id: &JobId) -> Option<&PastJob> {
         let at = self.numbers.get(id)? - self.first;
         self.jobs.get(at as usize).map(|(_, _, job)| job)
+    }
+
+    /// All of them, in the order in which they went.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (JobId, &PastJob)> {
+        let numbered = (self.first..).zip(&self.jobs);
+        let known = numbered.filter(|(number, (_, id, _))| self.numbers.get(id) == Some(number));
+        known.map(|(_, (_, id, job))| (*id, job))
     }
 
     pub(super) fn insert(&mut self, now: Now, id: JobId, job: PastJob) {

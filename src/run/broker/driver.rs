@@ -56,6 +56,7 @@ impl Driver {
             queue_jobs_max: settings.queue_max_jobs,
             queue_bytes_max: settings.queue_max_bytes,
             retention_ms: settings.retention_ms.unwrap_or(limits::RETENTION_MS),
+            quarantine_ms: settings.quarantine_ms,
             broker: life.broker,
             epoch: life.epoch,
             durable,
@@ -140,9 +141,14 @@ impl Driver {
     /// From the link to the core, which hears first whether there is room for a job.
     fn feed(&mut self, now: Now) {
         while let Some(input) = self.hub.poll_input() {
-            if let Input::Command { command: ToBroker::Submit(job), .. } = &input
-                && let Some(room) = self.keeper.look_ahead(job)
-            {
+            let room = match &input {
+                Input::Command { command: ToBroker::Submit(job), .. } => self.keeper.look_ahead(job),
+                Input::Command { command, .. } => {
+                    self.broker.requeued_len(command).and_then(|len| self.keeper.look_ahead_len(len))
+                }
+                _ => None,
+            };
+            if let Some(room) = room {
                 self.broker.io_done(now, room);
             }
             self.broker.handle(now, input);

@@ -95,7 +95,15 @@ impl Keeper {
         if !self.durable || job.options.level == Some(Level::Volatile) {
             return None;
         }
-        let len = (job.body.len() + job.headers.len()) as u64 + RECORD_OVERHEAD_LEN;
+        self.look_ahead_len((job.body.len() + job.headers.len()) as u64)
+    }
+
+    /// The same, of a job with so many bytes of payload and headers.
+    pub(super) fn look_ahead_len(&mut self, len: u64) -> Option<IoDone> {
+        if !self.durable {
+            return None;
+        }
+        let len = len + RECORD_OVERHEAD_LEN;
         let full = self.waiting.is_some() || !self.store.has_room_for(self.unwritten + len);
         self.unwritten += if full { 0 } else { len };
         if full == self.full {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use rmp::{Marker, decode};
 
-use crate::core::record::{Attempt, Buried, QueueKept, RUNNING, Record, Standing};
+use crate::core::record::{Attempt, AttemptError, Buried, QueueKept, RUNNING, Record, Standing};
 use crate::model::{
     Body, Headers, JobId, JobOptions, JobRules, Level, Meta, Outcome, Owner, QueueName, ReplyMode,
     Submission, Verdict,
@@ -78,6 +78,7 @@ impl Decoder {
                 not_before_wall_ms: from.uint()?,
                 wall_ms: from.uint()?,
                 how: from.how()?,
+                error: from.error()?,
             },
             Kind::Ended => {
                 let (id, wall_ms) = (from.id()?, from.uint()?);
@@ -95,6 +96,7 @@ impl Decoder {
                 .into(),
             ),
             Kind::QueueSet => Record::QueueSet(from.queue_kept()?.into()),
+            Kind::Child => Record::Child { id: from.id()?, parent: from.id()? },
             Kind::Stands => Record::Stands { id: from.id()?, standing: from.standing()?.into() },
         };
         if from.0.is_empty() { Ok(record) } else { Err(CodecError::Trailing) }
@@ -274,7 +276,7 @@ impl<'a> Reader<'a> {
 
     fn queue_kept(&mut self) -> Result<QueueKept, CodecError> {
         let queue = QueueName::new(self.text()?).map_err(|_| CodecError::Wrong("a queue's name"))?;
-        let paused = self.boolean()?;
+        let (paused, draining) = (self.boolean()?, self.boolean()?);
         self.exactly(15)?;
         let options = JobOptions {
             priority: self.uint32_or_nil()?,
@@ -293,7 +295,14 @@ impl<'a> Reader<'a> {
             partial_bytes: self.uint_or_nil()?,
             refuse_unknown_queue: if self.nil() { None } else { Some(self.boolean()?) },
         };
-        Ok(QueueKept { queue, options, paused })
+        Ok(QueueKept { queue, options, paused, draining })
+    }
+
+    /// Two empty texts stand for none.
+    fn error(&mut self) -> Result<Option<Box<AttemptError>>, CodecError> {
+        let (code, message) = (self.text()?.to_owned(), self.text()?.to_owned());
+        let is_said = !code.is_empty() || !message.is_empty();
+        Ok(is_said.then(|| Box::new(AttemptError { code, message })))
     }
 
     fn verdict(&mut self) -> Result<Verdict, CodecError> {
@@ -331,7 +340,8 @@ impl<'a> Reader<'a> {
         let (token, held, begun, suspect) = (self.uint()?, self.boolean()?, self.boolean()?, self.boolean()?);
         let (attempts, losses, releases) = (self.uint32()?, self.uint32()?, self.uint32()?);
         let not_before_wall_ms = self.uint()?;
-        let len = self.groups(5)?;
+        let parent = if self.nil() { None } else { Some(self.id()?) };
+        let len = self.groups(7)?;
         let attempt = |_| {
             Ok(Attempt {
                 number: self.uint32()?,
@@ -339,9 +349,21 @@ impl<'a> Reader<'a> {
                 started_wall_ms: self.uint()?,
                 ended_wall_ms: self.uint()?,
                 how: self.how()?,
+                error: self.error()?,
             })
         };
         let history = (0..len).map(attempt).collect::<Result<_, _>>()?;
-        Ok(Standing { token, held, begun, attempts, losses, releases, suspect, not_before_wall_ms, history })
+        Ok(Standing {
+            token,
+            held,
+            begun,
+            attempts,
+            losses,
+            releases,
+            suspect,
+            not_before_wall_ms,
+            parent,
+            history,
+        })
     }
 }

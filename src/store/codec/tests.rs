@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::*;
-use crate::core::record::{Attempt, Buried, QueueKept, RUNNING, Standing};
+use crate::core::record::{Attempt, AttemptError, Buried, QueueKept, RUNNING, Standing};
 use crate::model::{
     Body, Headers, JobOptions, JobRules, Level, Meta, Outcome, Owner, QueueName, ReplyMode, Submission,
     Verdict,
@@ -43,8 +43,15 @@ fn every() -> Vec<Record> {
         detail: "at line 3".repeat(10_000),
         meta: Meta::from_iter([("worker", "w1")]),
     };
-    let attempt =
-        Attempt { number: 2, worker: "w1".into(), started_wall_ms: 5, ended_wall_ms: 0, how: RUNNING.into() };
+    let attempt = Attempt {
+        number: 2,
+        worker: "w1".into(),
+        started_wall_ms: 5,
+        ended_wall_ms: 0,
+        how: RUNNING.into(),
+        error: None,
+    };
+    let error = AttemptError::new("bad", &"it went wrong ".repeat(30));
     let standing = Standing {
         token: u64::MAX,
         held: true,
@@ -54,7 +61,8 @@ fn every() -> Vec<Record> {
         releases: u32::MAX,
         suspect: true,
         not_before_wall_ms: 77,
-        history: vec![attempt.clone(), Attempt { how: "of its own".into(), ..attempt }],
+        parent: Some(id(3)),
+        history: vec![attempt.clone(), Attempt { how: "of its own".into(), error: error.clone(), ..attempt }],
     };
     let options =
         JobOptions { priority: Some(1), refuse_unknown_queue: Some(false), ..JobOptions::default() };
@@ -80,14 +88,18 @@ fn every() -> Vec<Record> {
             not_before_wall_ms: 4,
             wall_ms: 5,
             how: "lost".into(),
+            error,
         },
         Record::Ended { id: id(1), verdict: verdict.into(), wall_ms: 8 },
         Record::Forgotten { id: id(1) },
         Record::Buried(
             Buried { id: id(2), owner, content: vec![1], outcome: Outcome::Done, attempt: 1 }.into(),
         ),
-        Record::QueueSet(QueueKept { queue: QueueName::new("q").unwrap(), options, paused: true }.into()),
+        Record::QueueSet(
+            QueueKept { queue: QueueName::new("q").unwrap(), options, paused: true, draining: false }.into(),
+        ),
         Record::Stands { id: id(1), standing: standing.into() },
+        Record::Child { id: id(1), parent: id(3) },
     ]
 }
 

@@ -2,7 +2,7 @@
 
 use rmp::encode::{self, ByteBuf};
 
-use crate::core::record::{Attempt, Buried, QueueKept, Record, Standing};
+use crate::core::record::{Attempt, AttemptError, Buried, QueueKept, Record, Standing};
 use crate::model::{Body, Headers, JobId, JobOptions, JobRules, Level, Owner, Submission, Verdict};
 
 /// Appends the record's bytes to `out`. Its kind and version stand in the frame around it.
@@ -43,6 +43,7 @@ pub fn encode(record: &Record, out: &mut Vec<u8>) {
             not_before_wall_ms,
             wall_ms,
             how,
+            error,
         } => {
             id(to, job);
             uint(to, *token);
@@ -53,6 +54,7 @@ pub fn encode(record: &Record, out: &mut Vec<u8>) {
             uint(to, *not_before_wall_ms);
             uint(to, *wall_ms);
             text(to, how);
+            failed(to, error.as_deref());
         }
         Record::Ended { id: job, verdict: end, wall_ms } => {
             id(to, job);
@@ -62,6 +64,10 @@ pub fn encode(record: &Record, out: &mut Vec<u8>) {
         Record::Forgotten { id: job } => id(to, job),
         Record::Buried(buried) => bury(to, buried),
         Record::QueueSet(kept) => queue(to, kept),
+        Record::Child { id: job, parent } => {
+            id(to, job);
+            id(to, parent);
+        }
         Record::Stands { id: job, standing } => {
             id(to, job);
             stands(to, standing);
@@ -86,7 +92,7 @@ pub fn encoded_len_max(record: &Record) -> usize {
                     + body_len(&job.body)
             }
             Record::Started { worker, .. } => worker.len(),
-            Record::Requeued { how, .. } => how.len(),
+            Record::Requeued { how, error, .. } => how.len() + failed_len(error.as_deref()),
             Record::Ended { verdict, .. } => {
                 let texts = verdict.code.len() + verdict.message.len() + verdict.detail.len();
                 let facts = verdict.meta.iter().map(|(name, value)| name.len() + value.len() + 10);
@@ -98,9 +104,15 @@ pub fn encoded_len_max(record: &Record) -> usize {
             Record::QueueSet(kept) => kept.queue.as_str().len(),
             Record::Stands { standing, .. } => {
                 let attempts = &standing.history;
-                attempts.iter().map(|attempt| attempt.worker.len() + attempt.how.len() + 48).sum()
+                let texts = |attempt: &Attempt| {
+                    attempt.worker.len() + attempt.how.len() + failed_len(attempt.error.as_deref())
+                };
+                attempts.iter().map(|attempt| texts(attempt) + 48).sum()
             }
-            Record::Booted { .. } | Record::Leased { .. } | Record::Forgotten { .. } => 0,
+            Record::Booted { .. }
+            | Record::Leased { .. }
+            | Record::Forgotten { .. }
+            | Record::Child { .. } => 0,
         }
 }
 
@@ -167,6 +179,7 @@ fn bury(to: &mut ByteBuf, buried: &Buried) {
 fn queue(to: &mut ByteBuf, kept: &QueueKept) {
     text(to, kept.queue.as_str());
     boolean(to, kept.paused);
+    boolean(to, kept.draining);
     let JobOptions {
         priority,
         delay_ms,
@@ -211,14 +224,29 @@ fn stands(to: &mut ByteBuf, standing: &Standing) {
         uint(to, u64::from(count));
     }
     uint(to, standing.not_before_wall_ms);
-    array(to, standing.history.len() * 5);
-    for Attempt { number, worker, started_wall_ms, ended_wall_ms, how } in &standing.history {
+    match &standing.parent {
+        Some(parent) => id(to, parent),
+        None => nil(to),
+    }
+    array(to, standing.history.len() * 7);
+    for Attempt { number, worker, started_wall_ms, ended_wall_ms, how, error } in &standing.history {
         uint(to, u64::from(*number));
         text(to, worker);
         uint(to, *started_wall_ms);
         uint(to, *ended_wall_ms);
         text(to, how);
+        failed(to, error.as_deref());
     }
+}
+
+/// Two texts, empty when there is nothing to say.
+fn failed(to: &mut ByteBuf, error: Option<&AttemptError>) {
+    text(to, error.map_or("", |error| &error.code));
+    text(to, error.map_or("", |error| &error.message));
+}
+
+fn failed_len(error: Option<&AttemptError>) -> usize {
+    error.map_or(0, |error| error.code.len() + error.message.len()) + 10
 }
 
 fn headers(to: &mut ByteBuf, Headers(headers): &Headers) {

@@ -63,13 +63,15 @@ impl Process {
     /// Starts a command with pipes on its three streams.
     #[track_caller]
     pub fn start(command: &mut Command) -> Process {
+        Process::start_at(command, Stdio::piped())
+    }
+
+    /// The same with a standard input of the test's own, such as a terminal.
+    #[track_caller]
+    pub fn start_at(command: &mut Command, stdin: impl Into<Stdio>) -> Process {
         let name = format!("{command:?}");
-        let spawned = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0)
-            .spawn();
+        let spawned =
+            command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0).spawn();
         let mut child = spawned.unwrap_or_else(|error| panic!("cannot start {name}: {error}"));
         let said = Arc::<(Mutex<Said>, Condvar)>::default();
         let stdout = child.stdout.take().expect("a pipe");

@@ -1,0 +1,167 @@
+//! The arguments of one operator's command, which come as text.
+//!
+//! Invariant: an argument that a command does not take is refused by name, and so is a value that does not fit; the
+//! refusal says what would be right.
+
+use std::fmt::Display;
+
+use crate::core::jobs::Listed;
+use crate::model::limits::LIST_MAX;
+use crate::model::{Failure, JobId, JobOptions, Level, Outcome, QueueName, Status};
+
+/// The arguments of one command; every one must be used.
+pub(super) struct Arguments<'a> {
+    command: &'a str,
+    left: Vec<(&'a str, &'a str)>,
+    /// What the command has asked for so far, for the refusal of what it does not take.
+    taken: Vec<&'static str>,
+}
+
+impl<'a> Arguments<'a> {
+    pub(super) fn new(command: &'a str, arguments: &'a [(String, String)]) -> Self {
+        let left = arguments.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+        Arguments { command, left, taken: Vec::new() }
+    }
+
+    fn take(&mut self, key: &'static str) -> Option<&'a str> {
+        self.taken.push(key);
+        let at = self.left.iter().position(|(name, _)| *name == key)?;
+        Some(self.left.swap_remove(at).1)
+    }
+
+    pub(super) fn need(&mut self, key: &'static str) -> Result<&'a str, Failure> {
+        let missing = || refuse(format!("{} needs the argument \"{key}\"", self.command));
+        let value = self.left.iter().find(|(name, _)| *name == key).ok_or_else(missing)?.1;
+        self.take(key);
+        Ok(value)
+    }
+
+    pub(super) fn number_if_said(&mut self, key: &'static str) -> Result<Option<u64>, Failure> {
+        let Some(text) = self.take(key) else { return Ok(None) };
+        text.parse().map(Some).map_err(|_| wrong(key, text, "a whole number from 0"))
+    }
+
+    pub(super) fn number(&mut self, key: &'static str, default: u64) -> Result<u64, Failure> {
+        Ok(self.number_if_said(key)?.unwrap_or(default))
+    }
+
+    fn small_if_said(&mut self, key: &'static str) -> Result<Option<u32>, Failure> {
+        let Some(number) = self.number_if_said(key)? else { return Ok(None) };
+        let most = format!("at most {}", u32::MAX);
+        u32::try_from(number).map(Some).map_err(|_| wrong(key, number, &most))
+    }
+
+    /// How many at most.
+    pub(super) fn limit(&mut self, default: usize) -> Result<usize, Failure> {
+        let limit = self.number("limit", default as u64)?;
+        match usize::try_from(limit) {
+            Ok(limit) if (1..=LIST_MAX).contains(&limit) => Ok(limit),
+            _ => Err(wrong("limit", limit, &format!("1 to {LIST_MAX}"))),
+        }
+    }
+
+    pub(super) fn queue(&mut self) -> Result<Option<QueueName>, Failure> {
+        self.take("queue").map(QueueName::new).transpose()
+    }
+
+    pub(super) fn need_queue(&mut self) -> Result<QueueName, Failure> {
+        QueueName::new(self.need("queue")?)
+    }
+
+    pub(super) fn id(&mut self, key: &'static str) -> Result<Option<JobId>, Failure> {
+        self.take(key).map(|text| id_of(key, text)).transpose()
+    }
+
+    pub(super) fn need_id(&mut self) -> Result<JobId, Failure> {
+        id_of("id", self.need("id")?)
+    }
+
+    /// Which jobs a list is of.
+    pub(super) fn listed(&mut self) -> Result<Listed, Failure> {
+        let Some(name) = self.take("state") else { return Ok(Listed::Held) };
+        let is = |word: &str| word.eq_ignore_ascii_case(name);
+        if is("OPEN") {
+            return Ok(Listed::Open);
+        }
+        if is("ENDED") {
+            return Ok(Listed::Ended);
+        }
+        let known = Outcome::ALL.into_iter().find(|outcome| is(outcome.name()));
+        let right = || {
+            let names: Vec<&str> = Outcome::ALL.iter().map(|outcome| outcome.name()).collect();
+            wrong("state", name, &format!("OPEN, ENDED, {}", names.join(", ")))
+        };
+        known.map(Listed::In).ok_or_else(right)
+    }
+
+    /// Rules for the jobs of a queue: those said, and the names of those that are to be the broker's again.
+    pub(super) fn rules(&mut self) -> Result<(JobOptions, Vec<String>), Failure> {
+        let options = JobOptions {
+            priority: self.small_if_said("priority")?,
+            delay_ms: self.number_if_said("delay_ms")?,
+            queue_ms: self.number_if_said("queue_ms")?,
+            run_ms: self.number_if_said("run_ms")?,
+            soft_ms: self.number_if_said("soft_ms")?,
+            stall_ms: self.number_if_said("stall_ms")?,
+            deadline_ms: self.number_if_said("deadline_ms")?,
+            attempts: self.small_if_said("attempts")?,
+            backoff_ms: self.number_if_said("backoff_ms")?,
+            backoff_ms_max: self.number_if_said("backoff_ms_max")?,
+            releases: self.small_if_said("releases")?,
+            result_ttl_ms: self.number_if_said("result_ttl_ms")?,
+            partial_bytes: self.number_if_said("partial_bytes")?,
+            level: match self.take("level") {
+                None => None,
+                Some("auto") => Some(Level::Auto),
+                Some("volatile") => Some(Level::Volatile),
+                Some("durable") => Some(Level::Durable),
+                Some(other) => return Err(wrong("level", other, "auto, volatile or durable")),
+            },
+            refuse_unknown_queue: match self.take("unknown_queue") {
+                None => None,
+                Some("wait") => Some(false),
+                Some("refuse") => Some(true),
+                Some(other) => return Err(wrong("unknown_queue", other, "wait or refuse")),
+            },
+        };
+        let unset: Vec<String> = self
+            .take("unset")
+            .unwrap_or_default()
+            .split(',')
+            .map(str::trim)
+            .filter(|name| !name.is_empty())
+            .map(str::to_owned)
+            .collect();
+        if self.left.is_empty() && unset.is_empty() && options == JobOptions::default() {
+            return Err(refuse(format!(
+                "{} sets nothing; give it a rule for jobs such as attempts, or unset",
+                self.command
+            )));
+        }
+        Ok((options, unset))
+    }
+
+    /// Refuses what was not used.
+    pub(super) fn finish(self) -> Result<(), Failure> {
+        let Some((key, _)) = self.left.first() else { return Ok(()) };
+        let takes = match self.taken.as_slice() {
+            [] => "it takes none".to_owned(),
+            taken => format!("it takes {}", taken.join(", ")),
+        };
+        Err(refuse(format!("{} has no argument \"{key}\"; {takes}", self.command)))
+    }
+}
+
+fn id_of(key: &str, text: &str) -> Result<JobId, Failure> {
+    JobId::parse(text).ok_or_else(|| wrong(key, text, "a job's id, a UUID of 36 characters,"))
+}
+
+fn wrong(key: &str, value: impl Display, right: &str) -> Failure {
+    let value = value.to_string();
+    let shown: String = value.chars().take(60).flat_map(char::escape_debug).collect();
+    refuse(format!("argument \"{key}\" is \"{shown}\"; {right} is right"))
+}
+
+fn refuse(message: String) -> Failure {
+    Failure::new(Status::Argument, message)
+}

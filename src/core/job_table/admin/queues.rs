@@ -1,0 +1,170 @@
+//! Queues: what is set for them, how they are turned, and the end of all that waits in one.
+
+use serde_json::{Value, json};
+
+use crate::core::job_table::admin::show;
+use crate::core::job_table::admit::check_rules;
+use crate::core::job_table::{JobTable, live};
+use crate::core::jobs::{Asker, QueueTurn};
+use crate::core::record::{QueueKept, Record};
+use crate::model::{Failure, JobOptions, Level, Now, Outcome, QueueName, Status};
+
+/// Why a purged job is no more.
+const PURGED: &str = "its queue was purged";
+
+impl JobTable {
+    pub(super) fn list_queues(&self, wanted: Option<&QueueName>) -> Result<Value, Failure> {
+        if let Some(name) = wanted.filter(|name| !self.queues.contains_key(*name)) {
+            return Err(unknown_queue(name));
+        }
+        let queues = self.queues.iter().filter(|(name, _)| wanted.is_none_or(|wanted| wanted == *name));
+        let shown = queues.map(|(name, queue)| {
+            let mut shown = show::queue(name, queue);
+            let rules = show::options(&JobOptions::from(&*queue.rules));
+            show::extend(&mut shown, json!({ "options": show::options(&queue.options), "rules": rules }));
+            shown
+        });
+        Ok(json!({ "queues": shown.collect::<Vec<_>>() }))
+    }
+
+    pub(super) fn set_queue(
+        &mut self,
+        name: &QueueName,
+        set: &JobOptions,
+        unset: &[String],
+    ) -> Result<Value, Failure> {
+        let before = self.queues.get(name).map(|queue| queue.options.clone()).unwrap_or_default();
+        let mut options = set.clone().over(&before);
+        for key in unset {
+            clear(&mut options, key)?;
+        }
+        let rules = self.default_rules.with(&options);
+        check_rules(&rules)?;
+        if options.level == Some(Level::Durable) && !self.config.durable {
+            return Err(Failure::new(
+                Status::Unsupported,
+                "level is durable, but this broker has no store, so it would refuse every job of the queue; start it \
+                 with a store, or set auto",
+            ));
+        }
+        let queue = self.queue(name);
+        queue.rules = rules.into();
+        queue.options = options.clone();
+        self.record_queue(name);
+        self.drop_queue_if_unused(name);
+        Ok(json!({ "queue": name.as_str(), "options": show::options(&options) }))
+    }
+
+    pub(super) fn turn_queue(
+        &mut self,
+        now: Now,
+        name: &QueueName,
+        turn: QueueTurn,
+    ) -> Result<Value, Failure> {
+        let known = self.queues.contains_key(name);
+        // Pausing a queue before anybody uses it makes sense; resuming one that is not there is a slip of the pen.
+        if !known && turn == QueueTurn::Resume {
+            return Err(unknown_queue(name));
+        }
+        let queue = self.queue(name);
+        match turn {
+            QueueTurn::Pause => queue.paused = true,
+            QueueTurn::Drain => queue.draining = true,
+            QueueTurn::Resume => (queue.paused, queue.draining) = (false, false),
+        }
+        let mut shown = show::queue(name, queue);
+        show::extend(&mut shown, json!({ "known": known }));
+        self.record_queue(name);
+        if turn == QueueTurn::Resume {
+            self.offer(now, name);
+            self.reserve_for_suspect(name);
+        }
+        self.drop_queue_if_unused(name);
+        Ok(shown)
+    }
+
+    pub(super) fn purge_queue(
+        &mut self,
+        now: Now,
+        name: &QueueName,
+        before: Option<u64>,
+        limit: usize,
+        by: &Asker,
+    ) -> Result<Value, Failure> {
+        if !self.queues.contains_key(name) {
+            return Err(unknown_queue(name));
+        }
+        let before = before.unwrap_or(self.next_sequence);
+        let mut others = 0_u64;
+        let waiting = live(&self.slots).filter(|(_, job)| {
+            job.queue == *name && job.outcome() == Outcome::Waiting && job.sequence < before
+        });
+        let own = waiting.filter(|(_, job)| {
+            let is_own = job.asker.owner.user == by.owner.user;
+            others += u64::from(!is_own);
+            is_own
+        });
+        let mut slots: Vec<u32> = own.map(|(slot, _)| slot).take(limit + 1).collect();
+        let more = slots.len() > limit;
+        slots.truncate(limit);
+        for &slot in &slots {
+            self.cancel_running(now, slot, PURGED);
+        }
+        Ok(json!({
+            "queue": name.as_str(), "purged": slots.len(), "more": more, "before": before,
+            "others": (!more).then_some(others),
+        }))
+    }
+
+    /// Writes down what is set for a queue.
+    fn record_queue(&mut self, name: &QueueName) {
+        let Some(queue) = self.queues.get(name).filter(|_| self.config.durable) else { return };
+        let kept = QueueKept {
+            queue: name.clone(),
+            options: queue.options.clone(),
+            paused: queue.paused,
+            draining: queue.draining,
+        };
+        self.record(true, || Record::QueueSet(kept.into()));
+    }
+}
+
+fn unknown_queue(name: &QueueName) -> Failure {
+    Failure::new(
+        Status::NotFound,
+        format!(
+            "no queue \"{name}\" is known here: it has no jobs, no workers and nothing set; queue.list names those \
+             there are"
+        ),
+    )
+}
+
+/// The broker's own rule again.
+fn clear(options: &mut JobOptions, key: &str) -> Result<(), Failure> {
+    match key {
+        "priority" => options.priority = None,
+        "delay_ms" => options.delay_ms = None,
+        "queue_ms" => options.queue_ms = None,
+        "run_ms" => options.run_ms = None,
+        "soft_ms" => options.soft_ms = None,
+        "stall_ms" => options.stall_ms = None,
+        "deadline_ms" => options.deadline_ms = None,
+        "attempts" => options.attempts = None,
+        "backoff_ms" => options.backoff_ms = None,
+        "backoff_ms_max" => options.backoff_ms_max = None,
+        "releases" => options.releases = None,
+        "level" => options.level = None,
+        "result_ttl_ms" => options.result_ttl_ms = None,
+        "partial_bytes" => options.partial_bytes = None,
+        "unknown_queue" => options.refuse_unknown_queue = None,
+        _ => {
+            return Err(Failure::new(
+                Status::Argument,
+                format!(
+                    "argument \"unset\" names \"{key}\", which is no rule of jobs such as run_ms or attempts"
+                ),
+            ));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,221 @@
+//! Quarantined jobs and the person they wait for.
+
+use crate::rig::{Rig, Worker};
+use forebay::model::{JobId, JobOptions, Outcome, ReplyMode, Status};
+use forebay::wire::command::{PeerKind, ToBroker};
+
+/// Takes two workers down with the job that is next.
+fn quarantine_next(rig: &mut Rig) {
+    for _ in 0..2 {
+        let worker = rig.worker(1);
+        rig.start(worker);
+        rig.close(worker.session, false);
+    }
+}
+
+fn quarantined(rig: &mut Rig, client: u64, options: JobOptions) -> JobId {
+    let id = rig.submit(client, options);
+    rig.pass_ms(100);
+    quarantine_next(rig);
+    assert_eq!(rig.outcome(client, id), Some(Outcome::Quarantined));
+    id
+}
+
+fn listed(rig: &mut Rig, client: u64) -> Vec<String> {
+    let list = rig.admin(client, "quarantine.list", &[]);
+    list["jobs"].as_array().unwrap().iter().map(|job| job["id"].as_str().unwrap().to_owned()).collect()
+}
+
+fn requeue(rig: &mut Rig, client: u64, id: JobId) -> JobId {
+    let answer = rig.admin(client, "quarantine.requeue", &[("id", &id.to_string())]);
+    assert_eq!((&answer["id"], &answer["again"]), (&id.to_string().into(), &false.into()));
+    JobId::parse(answer["requeued_as"].as_str().unwrap()).unwrap()
+}
+
+fn shown(rig: &mut Rig, client: u64, id: JobId) -> serde_json::Value {
+    rig.admin(client, "job.get", &[("id", &id.to_string())])
+}
+
+#[test]
+fn a_quarantined_job_shows_its_payload_and_waits_although_its_result_was_acknowledged() {
+    let mut rig = Rig::new();
+    let client = rig.client();
+    let id = quarantined(&mut rig, client, JobOptions::default());
+    rig.send(client, ToBroker::Forget(vec![id]));
+    rig.pass_ms(7 * 24 * 3_600_000);
+    assert_eq!(listed(&mut rig, client), [id.to_string()]);
+    let job = rig.admin(client, "quarantine.show", &[("id", &id.to_string()), ("bytes", "3")]);
+    assert_eq!((&job["outcome"], &job["losses"]), (&"QUARANTINED".into(), &2.into()));
+    assert_eq!(job["history"].as_array().map(Vec::len), Some(2));
+    assert_eq!(job["history"][1]["code"], "quarantined");
+    assert_eq!(job["payload"], serde_json::json!([{ "bytes": 7, "base64": "cGF5" }]));
+    assert_eq!(rig.admin(client, "status", &[])["quarantined"], 1);
+    // Not for ever.
+    rig.pass_ms(24 * 24 * 3_600_000);
+    assert_eq!(listed(&mut rig, client), [""; 0]);
+}
+
+#[test]
+fn a_job_nobody_wants_the_result_of_waits_in_quarantine_all_the_same() {
+    for durable in [false, true] {
+        let mut rig = if durable { Rig::durable() } else { Rig::new() };
+        let client = rig.client();
+        let id = rig.submit(client, JobOptions { result_ttl_ms: Some(0), ..JobOptions::default() });
+        quarantine_next(&mut rig);
+        if durable {
+            rig = rig.restart(1_000);
+        }
+        let client = rig.client();
+        assert_eq!(listed(&mut rig, client), [id.to_string()]);
+        requeue(&mut rig, client, id);
+        assert_eq!(shown(&mut rig, client, id)["stage"], "forgotten");
+    }
+}
+
+#[test]
+fn requeued_it_is_a_new_job_that_runs_alone_and_knows_its_parent() {
+    let mut rig = Rig::new();
+    let client = rig.open(PeerKind::Client, "box");
+    rig.send(client, ToBroker::ResultCredit(u64::MAX));
+    let old = quarantined(&mut rig, client, JobOptions { delay_ms: Some(100), ..JobOptions::default() });
+    let new = requeue(&mut rig, client, old);
+    assert!(new.is_v7() && new > old);
+    assert_eq!(listed(&mut rig, client), [""; 0]);
+    let parent = shown(&mut rig, client, new);
+    assert_eq!((&parent["parent"], &parent["suspect"]), (&old.to_string().into(), &true.into()));
+    let child = shown(&mut rig, client, old);
+    assert_eq!((&child["outcome"], &child["requeued_as"]), (&"QUARANTINED".into(), &new.to_string().into()));
+    // Asked again, because the answer may have been lost: there is one new job, however often.
+    let again = rig.admin(client, "quarantine.requeue", &[("id", &old.to_string())]);
+    assert_eq!((&again["requeued_as"], &again["again"]), (&new.to_string().into(), &true.into()));
+    for command in ["quarantine.drop", "quarantine.show"] {
+        let (status, message) = rig.ask(client, command, &[("id", &old.to_string())]).unwrap_err();
+        assert_eq!(status, Status::State);
+        assert!(message.contains(&new.to_string()), "{message}");
+    }
+    let mut worker: Worker = rig.worker(2);
+    let grant = rig.start(worker);
+    assert_eq!((grant.id, grant.attempt, &grant.body.0[0][..]), (new, 1, &b"payload"[..]));
+    rig.submit(client, JobOptions::default());
+    assert!(rig.grant(worker).is_none(), "it may take nobody else down");
+    rig.complete(&mut worker, grant.lease);
+    assert_eq!(rig.outcome(client, new), Some(Outcome::Done), "the name it came from gets the result");
+    // What is left of the old one goes like any result.
+    rig.send(client, ToBroker::Forget(vec![old]));
+    let past = shown(&mut rig, client, old);
+    assert_eq!((&past["stage"], &past["requeued_as"]), (&"forgotten".into(), &new.to_string().into()));
+    let again = rig.admin(client, "quarantine.requeue", &[("id", &old.to_string())]);
+    assert_eq!((&again["requeued_as"], &again["again"]), (&new.to_string().into(), &true.into()));
+}
+
+#[test]
+fn without_a_name_the_result_is_kept_for_whoever_asks() {
+    let mut rig = Rig::new();
+    let client = rig.client();
+    let old = quarantined(&mut rig, client, JobOptions::default());
+    let new = requeue(&mut rig, client, old);
+    let mut worker = rig.worker(1);
+    let grant = rig.start(worker);
+    rig.complete(&mut worker, grant.lease);
+    assert_eq!(rig.outcome(client, new), None);
+    let operator = rig.client();
+    rig.send(operator, ToBroker::Get { id: new, mode: forebay::wire::command::GetMode::Watch });
+    assert_eq!(rig.outcome(operator, new), Some(Outcome::Done));
+}
+
+#[test]
+fn both_survive_a_restart_as_they_are() {
+    let mut rig = Rig::durable();
+    let client = rig.open(PeerKind::Client, "box");
+    rig.send(client, ToBroker::ResultCredit(u64::MAX));
+    let (old, left) = (
+        quarantined(&mut rig, client, JobOptions::default()),
+        quarantined(&mut rig, client, JobOptions::default()),
+    );
+    let new = requeue(&mut rig, client, old);
+    let mut rig = rig.restart(1_000);
+    let client = rig.open(PeerKind::Client, "box");
+    rig.send(client, ToBroker::ResultCredit(u64::MAX));
+    assert_eq!(rig.outcome(client, old), Some(Outcome::Quarantined), "its client is told again");
+    assert_eq!(listed(&mut rig, client), [left.to_string()]);
+    let job = rig.admin(client, "quarantine.show", &[("id", &left.to_string())]);
+    assert_eq!(job["payload"][0]["base64"], "cGF5bG9hZA==");
+    assert_eq!(shown(&mut rig, client, old)["requeued_as"], new.to_string());
+    let parent = shown(&mut rig, client, new);
+    assert_eq!((&parent["parent"], &parent["suspect"]), (&old.to_string().into(), &true.into()));
+    let again = rig.admin(client, "quarantine.requeue", &[("id", &old.to_string())]);
+    assert_eq!(again["again"], true);
+    let worker = rig.worker(2);
+    assert_eq!(rig.start(worker).id, new);
+    assert!(rig.grant(worker).is_none());
+}
+
+#[test]
+fn dropped_it_is_gone_and_remembered_for_a_while() {
+    let mut rig = Rig::durable();
+    let client = rig.client();
+    let id = quarantined(&mut rig, client, JobOptions::default());
+    rig.admin(client, "quarantine.drop", &[("id", &id.to_string())]);
+    assert_eq!(listed(&mut rig, client), [""; 0]);
+    let past = shown(&mut rig, client, id);
+    assert_eq!((&past["outcome"], &past["stage"]), (&"QUARANTINED".into(), &"forgotten".into()));
+    let (status, message) = rig.ask(client, "quarantine.requeue", &[("id", &id.to_string())]).unwrap_err();
+    assert!(status == Status::State && message.contains("dropped"), "{message}");
+    let mut rig = rig.restart(1_000);
+    let client = rig.client();
+    assert_eq!(listed(&mut rig, client), [""; 0]);
+    assert_eq!(rig.admin(client, "jobs.list", &[])["jobs"], serde_json::json!([]));
+}
+
+#[test]
+fn only_quarantined_jobs_of_this_user_are_decided_about() {
+    let mut rig = Rig::new();
+    let client = rig.client();
+    let waiting = rig.submit(client, JobOptions::default());
+    for command in ["quarantine.show", "quarantine.requeue", "quarantine.drop"] {
+        let (status, message) = rig.ask(client, command, &[("id", &waiting.to_string())]).unwrap_err();
+        assert!(status == Status::State && message.contains("WAITING"), "{message}");
+    }
+    quarantine_next(&mut rig);
+    let stranger = rig.open_as(PeerKind::Client, "", "uid:2");
+    assert_eq!(listed(&mut rig, stranger), [""; 0]);
+    for command in ["quarantine.show", "quarantine.requeue", "quarantine.drop"] {
+        let refused = rig.ask(stranger, command, &[("id", &waiting.to_string())]).unwrap_err();
+        assert_eq!(refused.0, Status::NotFound);
+    }
+    // A queue that takes nothing takes this neither.
+    rig.admin(client, "queue.drain", &[("queue", "q")]);
+    let refused = rig.ask(client, "quarantine.requeue", &[("id", &waiting.to_string())]).unwrap_err();
+    assert!(refused.0 == Status::State && refused.1.contains("draining"), "{}", refused.1);
+    assert_eq!(listed(&mut rig, client), [waiting.to_string()]);
+}
+
+#[test]
+fn the_list_comes_in_pages_and_by_queue() {
+    let mut rig = Rig::new();
+    let client = rig.client();
+    let ids: Vec<String> =
+        (0..3).map(|_| quarantined(&mut rig, client, JobOptions::default()).to_string()).collect();
+    let first = rig.admin(client, "quarantine.list", &[("limit", "2"), ("queue", "q")]);
+    assert_eq!((&first["more"], &first["next"]), (&true.into(), &ids[1].as_str().into()));
+    let second = rig.admin(client, "quarantine.list", &[("since", &ids[1])]);
+    assert_eq!((&second["more"], &second["jobs"][0]["id"]), (&false.into(), &ids[2].as_str().into()));
+    assert_eq!(rig.admin(client, "quarantine.list", &[("queue", "x")])["jobs"], serde_json::json!([]));
+}
+
+/// What a client that comes late is told: the old id is quarantined, and as what it was requeued.
+#[test]
+fn the_result_of_a_requeued_job_names_the_new_one() {
+    let mut rig = Rig::new();
+    let client = rig.client();
+    let mut job = rig.job(JobOptions::default());
+    job.reply = ReplyMode::Keep;
+    let old = job.id;
+    rig.submit_job(client, job).unwrap();
+    quarantine_next(&mut rig);
+    let new = requeue(&mut rig, client, old);
+    rig.send(client, ToBroker::Get { id: old, mode: forebay::wire::command::GetMode::Watch });
+    let verdict = rig.result(client, old).unwrap();
+    assert_eq!(verdict.outcome, Outcome::Quarantined);
+    assert_eq!(verdict.meta.get("requeued_as"), Some(new.to_string().as_str()));
+}
