@@ -718,7 +718,8 @@ FOREBAY_API int32_t forebay_client_state(const forebay_client_t *client);
  *
  * FOREBAY_ERR_UNCONFIRMED when the broker has not answered in time; the jobs may exist. FOREBAY_ERR_BUSY when it has no
  * room. FOREBAY_ERR_CONFLICT when the id is in use with other content, FOREBAY_ERR_TOO_OLD when it is older than the
- * broker remembers, FOREBAY_ERR_TOO_LARGE, FOREBAY_ERR_UNSUPPORTED for a durable job without a store.
+ * broker remembers, FOREBAY_ERR_TOO_LARGE, FOREBAY_ERR_STORE_FULL when the store has no
+ * room for a durable job, FOREBAY_ERR_UNSUPPORTED when there is no store for it.
  */
 FOREBAY_API
 forebay_status_t forebay_client_submit(forebay_client_t *client,

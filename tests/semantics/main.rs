@@ -1,6 +1,7 @@
 //! The semantics of volatile jobs, one file a noun, on the real sessions and jobs sides: commands in, commands out,
 //! time as a parameter. Every step also checks all invariants of the job table.
 
+mod admin_page;
 mod admission;
 mod cancel;
 mod leases;
