@@ -134,6 +134,10 @@ fn a_full_store_refuses_by_name_and_takes_jobs_again() {
     };
     assert!(refused.contains("ERR_STORE_FULL"), "{refused}");
     assert_eq!(status(&broker)["store"]["full"], true);
+    let said = run(&mut broker.cli(&["status", "--check"]), SOON).code(1).error_text();
+    assert!(said.contains("the store is full"), "{said}");
+    let said = run(&mut broker.cli(&["status"]), SOON).success().text();
+    assert!(said.contains("store: ") && said.contains("FULL"), "{said}");
     // What can be done without the store goes on.
     let worker = Process::start(&mut broker.cli(&["echo", "echo"]));
     assert_eq!(run(&mut broker.cli(&["call", "echo", "--data", "x"]), SOON).success().stdout, b"x");

@@ -96,6 +96,9 @@ impl StatusCommand {
             show::bytes(status["memory_max"].as_u64().unwrap_or(0)),
             if status["full"] == true { ", FULL" } else { "" },
         ))?;
+        if status["store"].is_object() {
+            show::line(store_line(&status["store"]))?;
+        }
         let queues = status["queues"].as_array().map_or(&[] as &[Value], Vec::as_slice);
         if queues.is_empty() {
             show::line("no queue has jobs or workers")?;
@@ -110,11 +113,25 @@ impl StatusCommand {
     }
 }
 
+fn store_line(store: &Value) -> String {
+    let bytes = |field: &str| show::bytes(store[field].as_u64().unwrap_or(0));
+    format!(
+        "store: {} in {} segments, {} of it in use{}",
+        bytes("used_bytes"),
+        count(&store["segments"]),
+        bytes("live_bytes"),
+        if store["full"] == true { ", FULL" } else { "" },
+    )
+}
+
 /// What a monitor should know about.
 fn faults(status: &Value) -> Vec<String> {
     let mut faults = Vec::new();
     if status["full"] == true {
         faults.push("the broker's memory is full: it refuses new jobs".to_owned());
+    }
+    if status["store"]["full"] == true {
+        faults.push("the store is full: durable jobs are refused".to_owned());
     }
     for queue in status["queues"].as_array().into_iter().flatten() {
         let ready = queue["ready"].as_u64().unwrap_or(0);
