@@ -304,6 +304,16 @@ static void sizes(void) {
     }
 }
 
+/* Whether an answer has these words in it. */
+static int says(const forebay_result_t *json, const char *words) {
+    forebay_result_view_t view = seen(json);
+    size_t len = strlen(words);
+    for (size_t i = 0; i + len <= view.data_len; i++) {
+        if (memcmp((const char *)view.data + i, words, len) == 0) return 1;
+    }
+    return 0;
+}
+
 static void operators(void) {
     forebay_result_t *json = NULL;
     const char *name = NULL, *arguments = NULL, *text = NULL;
@@ -321,7 +331,43 @@ static void operators(void) {
     DONE(forebay_options_set(arguments_of, "admin.queue", "q", &err));
     DONE(forebay_options_set(arguments_of, "job.attempts", "2", &err));
     DONE(forebay_client_admin(client, "queue.set", arguments_of, SOON, &json, &err));
+    CHECK(says(json, "\"attempts\":2"));
     forebay_result_free(json);
+    forebay_options_free(arguments_of);
+    DONE(forebay_client_admin(client, "queue.list", NULL, SOON, &json, &err));
+    CHECK(says(json, "\"draining\":false"));
+    forebay_result_free(json);
+    DONE(forebay_client_admin(client, "quarantine.list", NULL, SOON, &json, &err));
+    CHECK(says(json, "\"jobs\":[]"));
+    forebay_result_free(json);
+    /* A job that waits: listed by its state, told whole, and cancelled with its queue's purge. */
+    forebay_submit_t submit = a_job("waste", "in");
+    forebay_id_t id;
+    char id_text[FOREBAY_ID_TEXT_CAP];
+    DONE(forebay_client_submit(client, &submit, 1, SOON, &id, NULL, &err));
+    forebay_id_text(&id, id_text, sizeof id_text);
+    arguments_of = forebay_options_new();
+    DONE(forebay_options_set(arguments_of, "admin.queue", "waste", &err));
+    DONE(forebay_options_set(arguments_of, "admin.state", "WAITING", &err));
+    DONE(forebay_client_admin(client, "jobs.list", arguments_of, SOON, &json, &err));
+    CHECK(says(json, id_text));
+    forebay_result_free(json);
+    DONE(forebay_options_set(arguments_of, "admin.state", "ASLEEP", &err));
+    ANSWERS(FOREBAY_ERR_ARGUMENT, forebay_client_admin(client, "jobs.list", arguments_of, SOON, &json, &err));
+    ANSWERS(FOREBAY_ERR_ARGUMENT, forebay_client_admin(client, "queue.purge", arguments_of, SOON, &json, &err));
+    forebay_options_free(arguments_of);
+    arguments_of = forebay_options_new();
+    DONE(forebay_options_set(arguments_of, "admin.queue", "waste", &err));
+    DONE(forebay_client_admin(client, "queue.purge", arguments_of, SOON, &json, &err));
+    CHECK(says(json, "\"purged\":1"));
+    forebay_result_free(json);
+    forebay_options_free(arguments_of);
+    arguments_of = forebay_options_new();
+    DONE(forebay_options_set(arguments_of, "admin.id", id_text, &err));
+    DONE(forebay_client_admin(client, "job.get", arguments_of, SOON, &json, &err));
+    CHECK(says(json, "\"CANCELLED\""));
+    forebay_result_free(json);
+    ANSWERS(FOREBAY_ERR_STATE, forebay_client_admin(client, "quarantine.requeue", arguments_of, SOON, &json, &err));
     forebay_options_free(arguments_of);
     DONE(forebay_client_stats(client, &json, &err));
     CHECK(((const char *)seen(json).data)[0] == '{');
