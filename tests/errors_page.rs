@@ -39,8 +39,8 @@ fn advice(status: Status) -> &'static str {
              variables are checked in the same way, and named."
         }
         Status::State => {
-            "The job is answered already, ended otherwise, or delivers its result elsewhere; the call came from inside \
-             the log sink; the worker was stopped."
+            "The job is answered already, ended otherwise, or delivers its result elsewhere; its queue is draining and \
+             takes no jobs until it is resumed; the call came from inside the log sink; the worker was stopped."
         }
         Status::Closed => "The handle this object came from is freed or has given up. Free the object.",
         Status::Forked => {
@@ -119,7 +119,9 @@ fn outcome_advice(outcome: Outcome) -> &'static str {
         Outcome::Expired => {
             "Nobody took it in time, or the caller's time was over. More workers, or a longer `job.queue_ms` or deadline."
         }
-        Outcome::Quarantined => "It took two workers down. Look at the worker's crash, then submit it anew.",
+        Outcome::Quarantined => {
+            "It took two workers down. Look at it (`forebay quarantine show`) and at the worker's crash, then requeue or drop it."
+        }
         Outcome::Rejected => "A rule refused it after it was accepted; the message names the rule.",
         Outcome::Lost => {
             "The last attempt's worker vanished, or a volatile job went with its broker and nobody submitted it again. Submit it again if it may run twice."

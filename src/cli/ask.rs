@@ -36,6 +36,14 @@ pub(crate) fn count(row: &Value, field: &str) -> u64 {
     row[field].as_u64().unwrap_or(0)
 }
 
+/// So many jobs, in words.
+pub(crate) fn jobs(count: u64) -> String {
+    match count {
+        1 => "1 job".to_owned(),
+        _ => format!("{count} jobs"),
+    }
+}
+
 /// Asks whether to go on. Where nobody can be asked, `yes` must have been said.
 pub(crate) fn agree(question: &str, yes: bool) -> Result<bool, Failed> {
     if yes {

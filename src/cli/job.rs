@@ -128,7 +128,13 @@ fn facts_of(job: &Value) -> Vec<(&'static str, String)> {
                 .filter(|_| job["ended_ms"].is_null())
                 .map_or(String::new(), show::bytes),
         ),
-        ("result", job["result_bytes"].as_u64().map_or(String::new(), show::bytes)),
+        (
+            "result",
+            job["result_bytes"]
+                .as_u64()
+                .filter(|_| job["outcome"] == "DONE")
+                .map_or(String::new(), show::bytes),
+        ),
         ("kept until", at("kept_until_ms")),
         ("requeued from", text(job, "parent").to_owned()),
         ("requeued as", text(job, "requeued_as").to_owned()),

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use forebay::api::{Client, Options};
 use serde_json::{Value, json};
 
-use crate::cli::ask::{agree, ask, count, rows, text};
+use crate::cli::ask::{agree, ask, count, jobs, rows, text};
 use crate::cli::connection::Connection;
 use crate::cli::exit::{Exit, Failed};
 use crate::cli::{show, time};
@@ -24,7 +24,7 @@ Examples:
   forebay queue set resize attempts=5 run_ms=90s      for jobs submitted from now on
   forebay queue set resize run_ms=                    the broker's own rule again
   forebay queue pause resize                          nothing is handed out; jobs are taken and wait
-  forebay queue drain resize --wait                   nothing is taken; ends when all that was there is done
+  forebay queue drain resize --wait                   nothing is taken; ends when the rest is done
   forebay queue resume resize                         ends both
   forebay queue purge resize --yes                    cancels what waits
 The rules a queue can set are those of jobs: `forebay options job` lists them."
@@ -260,12 +260,13 @@ impl Drain {
             }
             if queue.is_some_and(|queue| queue["paused"] == true) {
                 let why = format!(
-                    "queue {name:?} is paused too, so the {left} jobs in it wait; resume it, then drain it"
+                    "queue {name:?} is paused too and hands out nothing, so it keeps {}; resume it, then drain it",
+                    jobs(left)
                 );
                 return Err(Failed::new(Exit::Refused, why));
             }
             if self.timeout.is_some_and(|timeout| begun.elapsed() >= timeout) {
-                return Err(Failed::new(Exit::TimedOut, format!("{left} jobs are left in queue {name:?}")));
+                return Err(Failed::new(Exit::TimedOut, format!("{} left in queue {name:?}", jobs(left))));
             }
             std::thread::sleep(LOOK);
         }
@@ -279,7 +280,7 @@ impl Purge {
         let listed = ask(&client, "queue.list", &[("queue", name.clone())])?;
         let queue = &listed["queues"][0];
         let (ready, delayed) = (count(queue, "ready"), count(queue, "delayed"));
-        let question = format!("cancel the {} jobs that wait in queue {name:?}", ready + delayed);
+        let question = format!("cancel {} that wait in queue {name:?}", jobs(ready + delayed));
         if !agree(&question, self.yes)? {
             anstream::eprintln!("forebay: nothing was cancelled");
             return Ok(Exit::NotDone);
@@ -301,9 +302,9 @@ impl Purge {
             return show::line(json!({ "queue": name, "purged": purged, "others": others }))
                 .map(|()| Exit::Done);
         }
-        show::line(format_args!("{purged} jobs of queue {name} are cancelled"))?;
+        show::line(format_args!("{} of queue {name} cancelled", jobs(purged)))?;
         if others > 0 {
-            anstream::eprintln!("forebay: {others} jobs of other users wait there and are left alone");
+            anstream::eprintln!("forebay: {} of other users left alone there", jobs(others));
         }
         Ok(Exit::Done)
     }

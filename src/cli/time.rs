@@ -30,14 +30,38 @@ pub(crate) fn show(time: Duration) -> String {
     }
 }
 
-/// A moment for people: the time of day in UTC, with the days since then if there are any.
+/// A moment for people: the time of day in UTC, behind the date if that is not today's.
 pub(crate) fn clock(wall_ms: u64) -> String {
-    let ms_of_day = Duration::from_millis(wall_ms).as_millis() % 86_400_000;
+    let (day, ms_of_day) = (wall_ms / 86_400_000, wall_ms % 86_400_000);
     let (s, ms) = (ms_of_day / 1_000, ms_of_day % 1_000);
     let today = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() / 86_400;
-    let days = today.saturating_sub(wall_ms / 86_400_000);
-    let ago = if days == 0 { String::new() } else { format!("-{days}d ") };
-    format!("{ago}{:02}:{:02}:{:02}.{ms:03}Z", s / 3_600, s / 60 % 60, s % 60)
+    let date = if day == today { String::new() } else { format!("{} ", date(day)) };
+    format!("{date}{:02}:{:02}:{:02}.{ms:03}Z", s / 3_600, s / 60 % 60, s % 60)
+}
+
+/// The date of a day, counted from the first of 1970.
+fn date(day: u64) -> String {
+    let is_leap =
+        |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    // Whole cycles of the calendar first, so that no year is too far away to be counted to.
+    const CYCLE_DAYS: u64 = 146_097;
+    let (mut year, mut left) = (1970 + day / CYCLE_DAYS * 400, day % CYCLE_DAYS);
+    loop {
+        let days = 365 + u64::from(is_leap(year));
+        if left < days {
+            break;
+        }
+        (year, left) = (year + 1, left - days);
+    }
+    let february = 28 + u64::from(is_leap(year));
+    let mut month = 1;
+    for days in [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31] {
+        if left < days {
+            break;
+        }
+        (month, left) = (month + 1, left - days);
+    }
+    format!("{year}-{month:02}-{:02}", left + 1)
 }
 
 /// How long something has been so, in the unit that fits.
@@ -79,5 +103,23 @@ mod tests {
             assert_eq!(age(ms), text);
         }
         assert_eq!((span(12), span(1_500)), ("12 ms".to_owned(), "1.50 s".to_owned()));
+    }
+
+    #[test]
+    fn days_have_dates() {
+        let cases = [
+            (0, "1970-01-01"),
+            (58, "1970-02-28"),
+            (59, "1970-03-01"),
+            (789, "1972-02-29"),
+            (11_016, "2000-02-29"),
+            (20_779, "2026-11-22"),
+            (47_540, "2100-02-28"),
+            (47_541, "2100-03-01"),
+            (146_097, "2370-01-01"),
+        ];
+        for (day, text) in cases {
+            assert_eq!(date(day), text);
+        }
     }
 }

@@ -221,3 +221,18 @@ fn a_jobs_history_names_attempts_workers_times_and_errors() {
     let names = |shown: &serde_json::Value| shown.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
     assert_eq!(names(&kept), names(&forgotten));
 }
+
+/// A worker that was killed was listed with the job that had long been given to another.
+#[test]
+fn a_worker_that_did_not_come_back_holds_nothing() {
+    let mut rig = Rig::new();
+    let (client, worker) = (rig.client(), rig.worker(1));
+    rig.submit(client, JobOptions::default());
+    rig.start(worker);
+    let jobs =
+        |rig: &mut Rig| rig.admin(client, "workers.list", &[])["workers"][0]["jobs"].as_array().map(Vec::len);
+    rig.drop_connection(worker.session);
+    assert_eq!(jobs(&mut rig), Some(1), "it may come back");
+    rig.pass_ms(600);
+    assert_eq!(jobs(&mut rig), Some(0));
+}

@@ -394,7 +394,8 @@ fn show_session(now: Now, session: &Session) -> Value {
             shown["granted"] = json!(worker.granted);
             shown["done"] = json!(worker.done);
             shown["draining"] = json!(worker.draining);
-            let held = worker.leases.values().map(|held| json!({ "job": held.id.to_string(), "running_ms": held.started_us.map(|at| now.us.saturating_sub(at) / 1_000) }));
+            // One that did not come back in time has lost what it held.
+            let held = worker.leases.values().filter(|_| session.is_working()).map(|held| json!({ "job": held.id.to_string(), "running_ms": held.started_us.map(|at| now.us.saturating_sub(at) / 1_000) }));
             shown["jobs"] = held.collect();
         }
     }
