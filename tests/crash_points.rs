@@ -12,6 +12,9 @@ use crash_world::{State, World};
 
 const SEGMENT_LEN: u64 = 16 << 10;
 
+/// One of so many crashed stores lives on for long.
+const SHARE_LIVED_ON: u64 = 9;
+
 const CRASHES: [Crash; 6] = [
     Crash::Keep,
     Crash::Drop,
@@ -71,8 +74,9 @@ fn came_back(disk: &SimDisk, life: &Life, what: &str) -> World {
     let Some(at) = at else {
         let earlier = life.states.iter().position(|state| *state == found);
         panic!(
-            "{what}: {} records were acknowledged and {last} appended; what came back is the state after {earlier:?}: {found:#?}",
-            life.acknowledged
+            "{what}: {} records were acknowledged and {last} appended; what came back is the state after {earlier:?}: {}",
+            life.acknowledged,
+            life.states[last].difference(&found)
         );
     };
     life.worlds[at].clone()
@@ -94,9 +98,15 @@ fn cut_everywhere(seed: u64, batches: usize) {
             let disk = before.copy();
             disk.crash(crash, seed ^ operation << 8 ^ n as u64);
             let world = came_back(&disk, &life, &what);
-            // It goes on, and is cut once more: what the first crash left behind must not come to life.
             let mut world = World { random: seed ^ operation ^ 0x5eed, ..world };
             world.sequence += 1_000_000;
+            if (operation + n as u64).is_multiple_of(SHARE_LIVED_ON) {
+                // It goes on for long, until what the crash left behind is copied forward.
+                let disk = disk.copy();
+                let (_, journal) = live(&disk, world.clone(), batches);
+                assert!(journal.is_some(), "{what}: the store failed long after");
+            }
+            // It goes on, and is cut once more: what the first crash left behind must not come to life.
             let again = operation % 23 + 3;
             disk.halt_after(again);
             let (life, _) = live(&disk, world, 6);

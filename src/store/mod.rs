@@ -26,7 +26,8 @@ pub trait Store {
     /// Keeps these records behind those before. When it returns they are as safe as this store can make them.
     ///
     /// # Errors
-    /// `Full`: there was no room and nothing was kept; the same records may be appended later, or others.
+    /// `Full`: the disk had no room and nothing was kept; the same records may be appended later, or others. No limit of
+    /// the store's own is a reason: what was let in must be able to end, for only that makes room again.
     /// `Fatal`: what was kept of them is unknown, and the store takes nothing any more.
     fn append(&mut self, records: &[Record]) -> Result<(), StoreError>;
 

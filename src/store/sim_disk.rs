@@ -199,6 +199,9 @@ impl State {
 impl File {
     fn crash(&mut self, crash: Crash, random: &mut Random) {
         let unsynced = std::mem::take(&mut self.unsynced);
+        if unsynced.is_empty() && self.synced.len() == self.bytes.len() {
+            return;
+        }
         if self.synced.len() < self.bytes.len() && crash != Crash::Drop && random.upto(1) == 1 {
             self.synced.resize(self.bytes.len(), 0);
         }
@@ -348,6 +351,13 @@ impl Disk for SimDisk {
         }
         state.synced_names = state.names.clone();
         state.name_changes.clear();
+        // Nothing brings back what was removed.
+        let State { files, names, .. } = &mut *state;
+        for (_, gone) in
+            files.iter_mut().enumerate().filter(|(file, _)| !names.values().any(|used| used == file))
+        {
+            *gone = File::default();
+        }
         Ok(())
     }
 }

@@ -1,88 +1,15 @@
-//! A made-up broker that writes records as a real one would, and what they add up to, kept in the simplest way.
+//! A made-up broker that writes records as a real one would.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+mod state;
 
 use bytes::Bytes;
-use forebay::core::record::{AttemptError, Buried, Kept, KeptJob, QueueKept, Record, Standing};
+use forebay::core::record::{AttemptError, Buried, QueueKept, Record};
 use forebay::model::{
     Body, Headers, JobId, JobOptions, JobRules, Meta, Outcome, Owner, QueueName, ReplyMode, Submission,
     Verdict,
 };
 
-/// What records add up to.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct State {
-    pub(crate) jobs: BTreeMap<JobId, KeptJob>,
-    pub(crate) buried: BTreeMap<JobId, Arc<Buried>>,
-    pub(crate) queues: BTreeMap<QueueName, Arc<QueueKept>>,
-}
-
-impl State {
-    pub(crate) fn of(kept: &Kept) -> State {
-        let mut state = State::default();
-        let mut last = 0;
-        for job in &kept.jobs {
-            assert!(job.sequence > last, "jobs come back in the order of acceptance");
-            last = job.sequence;
-            let mut job = job.clone();
-            strip(&mut job);
-            state.jobs.insert(job.job.id, job);
-        }
-        state.buried = kept.buried.iter().map(|buried| (buried.id, buried.clone())).collect();
-        state.queues = kept.queues.iter().map(|kept| (kept.queue.clone(), kept.clone())).collect();
-        state
-    }
-
-    pub(crate) fn apply(&mut self, record: &Record) {
-        match record {
-            Record::Submitted { owner, job, rules, wall_ms, sequence, .. } => {
-                let (owner, job, rules) = (owner.clone(), job.clone(), rules.clone());
-                let (wall_ms, sequence) = (*wall_ms, *sequence);
-                let standing = Standing::default();
-                let kept =
-                    KeptJob { owner, job, stored_len: 0, rules, wall_ms, sequence, standing, ended: None };
-                self.jobs.insert(kept.job.id, kept);
-            }
-            Record::Leased { id, .. }
-            | Record::Started { id, .. }
-            | Record::Requeued { id, .. }
-            | Record::Child { id, .. } => {
-                self.job(id).standing.apply(record);
-            }
-            Record::Ended { id, verdict, wall_ms } => {
-                let job = self.job(id);
-                job.standing.apply(record);
-                job.ended = Some((verdict.clone(), *wall_ms));
-                strip(job);
-            }
-            Record::Forgotten { id } => {
-                self.jobs.remove(id);
-            }
-            Record::Buried(buried) => {
-                self.jobs.remove(&buried.id);
-                self.buried.insert(buried.id, buried.clone());
-            }
-            Record::QueueSet(kept) => {
-                self.queues.insert(kept.queue.clone(), kept.clone());
-            }
-            Record::Booted { .. } | Record::Stands { .. } => panic!("a broker does not append {record:?}"),
-        }
-    }
-
-    fn job(&mut self, id: &JobId) -> &mut KeptJob {
-        self.jobs.get_mut(id).expect("the job was submitted")
-    }
-}
-
-/// The payload of a job that has ended may be kept or not, unless it is quarantined.
-fn strip(job: &mut KeptJob) {
-    let gone = job.ended.as_ref().is_some_and(|(verdict, _)| verdict.outcome != Outcome::Quarantined);
-    if gone {
-        let submission = Arc::make_mut(&mut job.job);
-        (submission.body, submission.headers) = Default::default();
-    }
-}
+pub(crate) use state::State;
 
 /// The broker.
 #[derive(Clone)]

@@ -13,7 +13,7 @@ use crate::store::StoreError;
 use crate::store::codec::{Decoder, Kind, decode_id};
 use crate::store::disk::Disk;
 use crate::store::journal::Journal;
-use crate::store::journal::frame::{Frame, HEAD_LEN, TAIL_LEN, payload_len};
+use crate::store::journal::frame::{COMMIT, Frame, HEAD_LEN, TAIL_LEN, payload_len};
 use crate::store::journal::ledger::Entry;
 use crate::store::journal::segment::{BODY_AT, Number, Place, name_of};
 
@@ -33,6 +33,9 @@ const SEGMENTS_LEFT_ALONE: u64 = 3;
 pub(super) struct Cursor {
     segment: Option<Number>,
     at: u64,
+    /// What precedes `at` is a batch. Its witness may be missing, with its place left between the two batches: it is
+    /// never waited for, so a crash may have taken it, and only it.
+    behind_batch: bool,
     /// A part of the segment, from `window_at` on.
     window: Vec<u8>,
     window_at: u64,
@@ -171,12 +174,28 @@ impl<D: Disk> Journal<D> {
         };
         if copied.is_none() {
             cursor.at += place.frame_len();
+            cursor.behind_batch = frame.kind == COMMIT;
         }
         Ok(copied)
     }
 
-    /// The frame at the cursor, its bytes in the window.
+    /// The frame at the cursor, its bytes in the window. The cursor is past what a lost witness left.
     fn frame_at(&mut self, cursor: &mut Cursor) -> Result<Frame, StoreError> {
+        if let Some(frame) = self.find_frame(cursor)? {
+            return Ok(frame);
+        }
+        let at = cursor.at;
+        if std::mem::take(&mut cursor.behind_batch) {
+            cursor.at += HEAD_LEN as u64;
+            if let Some(frame) = self.find_frame(cursor)? {
+                return Ok(frame);
+            }
+        }
+        let name = cursor.segment.map_or_else(String::new, name_of);
+        Err(self.fail_damaged(&name, at))
+    }
+
+    fn find_frame(&mut self, cursor: &mut Cursor) -> Result<Option<Frame>, StoreError> {
         let Some(segment) = self.segments.iter().find(|segment| Some(segment.number) == cursor.segment)
         else {
             return Err(StoreError::Fatal("the store failed: a segment in use is gone".into()));
@@ -185,7 +204,7 @@ impl<D: Disk> Journal<D> {
         let mut wanted = HEAD_LEN;
         loop {
             if wanted as u64 > left {
-                break;
+                return Ok(None);
             }
             let from = (cursor.at - cursor.window_at) as usize;
             if cursor.window_at > cursor.at || from + wanted > cursor.window.len() {
@@ -202,12 +221,8 @@ impl<D: Disk> Journal<D> {
                 wanted = HEAD_LEN + head;
                 continue;
             }
-            if let Some(frame) = Frame::parse(&cursor.window, from, seed) {
-                return Ok(frame);
-            }
-            break;
+            return Ok(Frame::parse(&cursor.window, from, seed));
         }
-        Err(self.fail_damaged(&name, cursor.at))
     }
 
     fn copy_job(&mut self, place: Place, version: u8, payload: &[u8]) -> Result<Option<usize>, StoreError> {
@@ -393,6 +408,7 @@ impl Cursor {
         if self.segment != Some(segment) {
             self.segment = Some(segment);
             self.at = BODY_AT as u64;
+            self.behind_batch = false;
             self.window.clear();
             self.window_at = 0;
         }

@@ -369,10 +369,6 @@ impl<D: Disk> Journal<D> {
     fn make_room(&mut self, records: &[Record]) -> Result<(), StoreError> {
         if self.spares.is_empty() {
             self.restock()?;
-            let takes_jobs = records.iter().any(|record| matches!(record, Record::Submitted { .. }));
-            if takes_jobs && self.spares.is_empty() {
-                return Err(StoreError::Full);
-            }
         }
         let mut left = self.room();
         let mut wanted: Vec<u64> = Vec::new();
