@@ -42,6 +42,7 @@ impl ClientCore {
             submission: Some(order.submission),
             is_confirmed: false,
             is_cancelled: false,
+            sent_number: 0,
             is_expected: false,
             charge: Some(order.charge),
             is_volatile: order.is_volatile,

@@ -254,9 +254,13 @@ impl ClientCore {
 
     /// The number the link gave to the command polled last.
     pub fn sent(&mut self, number: u64) {
-        if let Some(what) = self.polled.take() {
-            self.unacked.push_back((number, what));
+        let Some(what) = self.polled.take() else { return };
+        if let Unacked::Submit(key, _) = &what
+            && let Some(entry) = self.table.get_mut(*key)
+        {
+            entry.sent_number = number;
         }
+        self.unacked.push_back((number, what));
     }
 
     /// The next event for those who called, until there is none.

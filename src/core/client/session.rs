@@ -74,7 +74,7 @@ impl ClientCore {
                     resent += 1;
                 }
                 Stage::Sent | Stage::Held => {
-                    if !entry.waits.is_empty() || entry.want.contains(Want::RESULT) {
+                    if !entry.waits.is_empty() || entry.want.0 & OF_THE_END.0 != 0 {
                         entry.is_expected = true;
                         self.commands.push_back(ToBroker::Get { id: entry.id, mode: GetMode::Watch });
                     }
@@ -209,8 +209,12 @@ impl ClientCore {
 
     pub(super) fn acknowledged(&mut self, number: u64) {
         while self.unacked.front().is_some_and(|(sent, _)| *sent <= number) {
-            let Some((_, Unacked::Submit(key, id))) = self.unacked.pop_front() else { continue };
-            if self.table.get(key).is_some_and(|entry| entry.id == id && matches!(entry.stage, Stage::Sent)) {
+            let Some((sent, Unacked::Submit(key, id))) = self.unacked.pop_front() else { continue };
+            // A refused job may have been submitted again since, under the same id.
+            let is_this = |entry: &Entry| {
+                entry.id == id && entry.sent_number == sent && matches!(entry.stage, Stage::Sent)
+            };
+            if self.table.get(key).is_some_and(is_this) {
                 self.accepted(key);
             }
         }
@@ -580,7 +584,13 @@ fn over_len(over: &Over) -> u64 {
 }
 
 /// Whether the deadline of a job nobody holds is over.
+/// Whether its time is over, and no broker can have heard of it: one that has may know of another end. Under an
+/// application's id anybody may have submitted it.
 fn is_late(entry: &Entry, now: Now) -> bool {
+    let is_named = entry.submission.as_ref().is_some_and(|kept| kept.content.is_some());
+    if is_named || !matches!(entry.stage, Stage::Queued { again: false }) {
+        return false;
+    }
     let deadline_ms = entry.submission.as_ref().and_then(|kept| kept.options.deadline_ms).unwrap_or(0);
     deadline_ms > 0 && deadline_ms <= passed_ms(entry, now)
 }

@@ -46,6 +46,8 @@ pub(super) struct Entry {
     pub(super) is_confirmed: bool,
     /// A broker said that it is cancelled for ever: it is not said again, whatever becomes of that broker.
     pub(super) is_cancelled: bool,
+    /// The number of the SUBMIT that said it last.
+    pub(super) sent_number: u64,
     /// The broker will tell its end in this session, by itself or because it was asked.
     pub(super) is_expected: bool,
     /// Bytes it takes of the window; `None` once it was given back.
@@ -73,6 +75,7 @@ impl Entry {
             content: None,
             is_confirmed: true,
             is_cancelled: false,
+            sent_number: 0,
             is_expected: false,
             charge: None,
             is_volatile: false,

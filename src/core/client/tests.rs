@@ -581,3 +581,69 @@ fn a_cancellation_is_not_said_to_the_next_broker_once_the_job_has_ended() {
         matches!(&events[..], [ClientEvent::Answered { ticket: 2, result: Err(why) }] if why.status == Status::State)
     );
 }
+
+/// Found by simulation: a job was refused, and submitted again under its id; the acknowledgement of the first SUBMIT,
+/// held back by a slower command before it, then passed for the acceptance of the second, which was refused as well.
+#[test]
+fn an_acknowledgement_accepts_the_submission_it_is_for_and_no_later_one_of_that_id() {
+    let mut play = Play::new(BIG);
+    play.up(true, true);
+    let busy = || FromBroker::Refused { id: id(1), failure: Failure::busy("full", 100) };
+    play.submit(1, |order| order.confirm = Some((1, 0)));
+    play.commands();
+    let first = play.number;
+    play.say(busy());
+    play.submit(1, |order| order.confirm = Some((2, 0)));
+    play.commands();
+    play.events();
+    play.core.handle(play.now, PeerEvent::Acknowledged(first));
+    assert_eq!(play.events(), []);
+    play.say(busy());
+    assert!(matches!(&play.events()[..], [ClientEvent::Confirmed { ticket: 2, result: Err(_), .. }]));
+}
+
+/// Found by simulation: the deadline passed while the broker was away, and the client said EXPIRED of a job that the
+/// broker had done before it went.
+#[test]
+fn a_job_that_a_broker_may_have_does_not_expire_here() {
+    for was_sent in [true, false] {
+        let mut play = Play::new(BIG);
+        if was_sent {
+            play.up(true, true);
+        }
+        play.submit(1, |order| {
+            order.submission.options.deadline_ms = Some(50);
+            order.wait = Some(8);
+        });
+        play.commands();
+        play.core.handle(play.now, PeerEvent::Down);
+        play.pass_ms(2_000);
+        play.up(true, true);
+        let commands = play.commands();
+        if was_sent {
+            assert_eq!(submitted(&commands), [(id(1), true)]);
+            assert_eq!(play.events(), []);
+        } else {
+            assert_eq!(submitted(&commands), []);
+            assert_eq!(verdict_of(&play.events()[0]), (8, Outcome::Expired));
+        }
+    }
+}
+
+/// Found by simulation: who wanted only the progress of a durable job never heard of its end after the broker had
+/// started again, and knew the job for ever.
+#[test]
+fn a_durable_job_whose_progress_is_wanted_is_asked_about_after_a_restart() {
+    let mut play = Play::new(BIG);
+    play.up(true, true);
+    play.submit(1, |order| {
+        order.submission.reply = ReplyMode::None;
+        order.want = Want::PROGRESS;
+    });
+    play.commands();
+    play.ack_all();
+    play.commands();
+    play.core.handle(play.now, PeerEvent::Down);
+    play.up(true, true);
+    assert!(play.commands().contains(&ToBroker::Get { id: id(1), mode: GetMode::Watch }));
+}
