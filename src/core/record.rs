@@ -169,7 +169,7 @@ pub struct Standing {
     pub releases: u32,
     /// It shared a loss with others.
     pub suspect: bool,
-    /// Not to be handed out before.
+    /// Not to be handed out before; 0 = at any time.
     pub not_before_wall_ms: u64,
     /// The quarantined job in whose place an operator made it.
     pub parent: Option<JobId>,
@@ -206,7 +206,7 @@ impl Standing {
                 self.begun &= *token != 0;
                 (self.attempts, self.losses, self.releases) = (*attempts, *losses, *releases);
                 self.suspect = *suspect;
-                self.not_before_wall_ms = *not_before_wall_ms;
+                self.not_before_wall_ms = if not_before_wall_ms > wall_ms { *not_before_wall_ms } else { 0 };
                 self.end_attempt(how.clone(), error.clone(), *wall_ms);
             }
             Record::Ended { verdict, wall_ms, .. } => {

@@ -4,6 +4,7 @@
 mod admin_page;
 mod admission;
 mod cancel;
+mod found;
 mod leases;
 mod operators;
 mod order;

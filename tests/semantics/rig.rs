@@ -29,6 +29,8 @@ pub(crate) struct Rig {
     ids: u64,
     /// What a store would hold.
     pub(crate) records: Vec<Record>,
+    /// The store takes its time: nothing is synced.
+    pub(crate) holds_io: bool,
     /// Payloads that were read back.
     pub(crate) reads: usize,
 }
@@ -57,6 +59,7 @@ impl Rig {
             dropped: Vec::new(),
             ids: 0,
             records: Vec::new(),
+            holds_io: false,
             reads: 0,
         }
     }
@@ -181,7 +184,9 @@ impl Rig {
 
     fn drain(&mut self) {
         self.take_outputs();
-        while let Some(io) = self.broker.poll_io() {
+        while !self.holds_io
+            && let Some(io) = self.broker.poll_io()
+        {
             let done = match io {
                 Io::Append { upto, records } => {
                     self.records.extend(records);
@@ -273,6 +278,15 @@ impl Rig {
 
     pub(crate) fn submit(&mut self, client: u64, options: JobOptions) -> JobId {
         let job = self.job(options);
+        let id = job.id;
+        self.submit_job(client, job).expect("the job is accepted");
+        id
+    }
+
+    /// A job of queue "elsewhere".
+    pub(crate) fn submit_elsewhere(&mut self, client: u64) -> JobId {
+        let queue = QueueName::new("elsewhere").unwrap();
+        let job = Submission { queue, ..self.job(JobOptions::default()) };
         let id = job.id;
         self.submit_job(client, job).expect("the job is accepted");
         id

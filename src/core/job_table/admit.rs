@@ -243,6 +243,7 @@ impl JobTable {
             state: State::Delayed { until_us: now.us },
             token: 0,
             holder: None,
+            granted_at: 0,
             begun: false,
             attempts: 0,
             losses: 0,

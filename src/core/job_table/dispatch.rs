@@ -415,7 +415,7 @@ impl JobTable {
             queue.unstarted.remove(&(token, slot));
             if let State::Leased { worker, .. } = self.job(slot).state {
                 self.counters.recalled += 1;
-                self.events.push_back(Event::Recall { worker, lease: Lease { slot, token } });
+                self.tell_holder(slot, Event::Recall { worker, lease: Lease { slot, token } });
                 return;
             }
         }
@@ -449,7 +449,7 @@ impl JobTable {
             (job.queue.clone(), previous)
         };
         if let Some((holder, lease)) = previous {
-            self.events.push_back(Event::Revoke { worker: holder, lease, why: Stop::LEASE_LOST });
+            self.tell_holder(slot, Event::Revoke { worker: holder, lease, why: Stop::LEASE_LOST });
         }
         self.retake(now, slot, id, &name);
         token
@@ -598,6 +598,9 @@ impl JobTable {
             wants_partial: job.wants_partial,
         });
         self.record(durable, || Record::Leased { id: id_of_job, token });
+        if durable {
+            self.job_mut(slot).granted_at = self.records_written;
+        }
         self.tell(durable, Event::Grant { worker: id, grant });
     }
 }

@@ -142,7 +142,12 @@ impl JobTable {
         let Some(job) = self.slots[slot as usize].take() else { return };
         let is_early = job.is_early();
         self.timers.clear(slot);
-        self.free_slots.push(slot);
+        // Its last grant may not have been told of yet, and a later one under its slot must not come before.
+        if job.granted_at > self.records_synced {
+            self.free_later.push_back((job.granted_at, slot));
+        } else {
+            self.free_slots.push(slot);
+        }
         self.ids.remove(&job.id);
         self.stored_bytes -= job.stored_len;
         self.account(0, job.bytes());

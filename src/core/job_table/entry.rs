@@ -50,6 +50,8 @@ pub(super) struct Job {
     pub(super) token: Token,
     /// Who was handed it last, as long as `token` counts.
     pub(super) holder: Option<WorkerId>,
+    /// The number of the record of its last grant, which is told of only when that is synced; 0 for a volatile job.
+    pub(super) granted_at: u64,
     /// The last holder had begun it.
     pub(super) begun: bool,
     pub(super) attempts: u32,

@@ -244,6 +244,7 @@ impl JobTable {
             let losses = job.losses;
             self.counters.losses += 1;
             if losses >= LOSSES_MAX {
+                self.revoke(slot, Stop::LEASE_LOST);
                 let message = format!("its worker's process ended while it ran, {losses} times");
                 return self.close(
                     now,
@@ -253,6 +254,8 @@ impl JobTable {
             }
         }
         if exhausted {
+            // It may come back yet, to the session it had.
+            self.revoke(slot, Stop::LEASE_LOST);
             let message = "the worker of its last attempt vanished";
             return self.close(
                 now,
@@ -284,16 +287,27 @@ impl JobTable {
             self.workers.entry(id).and_modify(|worker| worker.silent = true);
         }
         if exhausted {
-            self.revoke(slot, Stop::LEASE_LOST);
-            let message = "the worker of its last attempt was not heard of any more";
-            return self.close(
-                now,
-                slot,
-                Close { code: "worker-lost".into(), message: message.into(), ..Close::new(Outcome::Lost) },
-            );
+            return self.lose_last(now, slot);
         }
         self.job_mut(slot).note_attempt_end("lapsed", None, now.wall_ms);
         self.requeue_kept(now, slot, "lease lapsed");
+    }
+
+    /// No attempt is left to be made.
+    pub(super) fn is_exhausted(&self, slot: u32) -> bool {
+        let job = self.job(slot);
+        job.attempts >= job.rules.attempts
+    }
+
+    /// The holder of the last attempt has gone silent, or did not come back after a restart.
+    pub(super) fn lose_last(&mut self, now: Now, slot: u32) {
+        self.revoke(slot, Stop::LEASE_LOST);
+        let message = "the worker of its last attempt was not heard of any more";
+        self.close(
+            now,
+            slot,
+            Close { code: "worker-lost".into(), message: message.into(), ..Close::new(Outcome::Lost) },
+        );
     }
 
     /// The run timeout, the stall timeout or the lease of a running job is due.
@@ -340,7 +354,7 @@ impl JobTable {
         let job = self.job(slot);
         if let (Some(worker), true) = (job.holder, job.token != 0) {
             let lease = job.lease(slot);
-            self.events.push_back(Event::Revoke { worker, lease, why });
+            self.tell_holder(slot, Event::Revoke { worker, lease, why });
         }
     }
 

@@ -28,7 +28,7 @@ use crate::core::jobs::{
 };
 use crate::core::record::{Record, StoreStats};
 use crate::core::timers::Timers;
-use crate::model::{Index, JobId, JobRules, Lease, Now, Owner, QueueName, Submission, limits};
+use crate::model::{Index, JobId, JobRules, Lease, Now, Owner, QueueName, Submission, Token, limits};
 use crate::wire::command::Presented;
 
 pub use check::Violation;
@@ -133,6 +133,8 @@ pub struct JobTable {
     default_rules: Arc<JobRules>,
     slots: Vec<Option<Job>>,
     free_slots: Vec<u32>,
+    /// Slots that are free once the record of that number is synced.
+    free_later: VecDeque<(u64, u32)>,
     ids: Index<JobId, u32>,
     queues: BTreeMap<QueueName, Queue>,
     workers: BTreeMap<WorkerId, Worker>,
@@ -192,6 +194,7 @@ impl JobTable {
             default_rules: Arc::new(config.rules.clone()),
             slots: Vec::new(),
             free_slots: Vec::new(),
+            free_later: VecDeque::new(),
             ids: Index::default(),
             queues: BTreeMap::new(),
             workers: BTreeMap::new(),
@@ -204,7 +207,7 @@ impl JobTable {
             boxes: BTreeMap::new(),
             quarantined: BTreeMap::new(),
             next_sequence: 1,
-            next_token: (config.epoch & 0xff_ffff) << 40 | 1,
+            next_token: first_token(&config),
             random: config.seed,
             bytes: 0,
             stored_bytes: 0,
@@ -240,6 +243,11 @@ impl JobTable {
     /// Jobs that have been handed out and not ended.
     pub fn leases(&self) -> usize {
         self.leases
+    }
+
+    /// The lowest token this start of the broker gives.
+    fn first_token(&self) -> Token {
+        first_token(&self.config)
     }
 
     /// The last thing that happened, as `events` numbers it.
@@ -286,6 +294,16 @@ impl JobTable {
     fn tell(&mut self, durable: bool, event: Event) {
         if durable && self.records_written > self.records_synced {
             self.unsynced.push_back((self.records_written, event));
+        } else {
+            self.events.push_back(event);
+        }
+    }
+
+    /// Tells the holder of a job something, never before it is told of its grant.
+    fn tell_holder(&mut self, slot: u32, event: Event) {
+        let number = self.job(slot).granted_at;
+        if number > self.records_synced {
+            self.unsynced.push_back((number, event));
         } else {
             self.events.push_back(event);
         }
@@ -345,6 +363,7 @@ impl JobTable {
             return self.expire_job(now, slot, "it was not started within its queue timeout");
         }
         match job.state.clone() {
+            State::Delayed { .. } if self.is_exhausted(slot) => self.lose_last(now, slot),
             State::Delayed { .. } => self.enqueue(now, slot),
             State::Leased { until_us, .. } if until_us <= now.us => self.lapse(now, slot),
             State::Running { until_us, started_us, said_us, .. } => {
@@ -442,6 +461,9 @@ impl Jobs for JobTable {
         while self.unsynced.front().is_some_and(|(number, _)| *number <= self.records_synced) {
             self.events.extend(self.unsynced.pop_front().map(|(_, event)| event));
         }
+        while self.free_later.front().is_some_and(|(number, _)| *number <= self.records_synced) {
+            self.free_slots.extend(self.free_later.pop_front().map(|(_, slot)| slot));
+        }
         self.leave_bodies();
     }
 
@@ -466,6 +488,11 @@ impl Jobs for JobTable {
     fn caps(&self) -> Caps {
         Caps { durable: self.config.durable, unknown: false }
     }
+}
+
+/// The boot epoch above a counter from 1.
+fn first_token(config: &TableConfig) -> Token {
+    (config.epoch & 0xff_ffff) << 40 | 1
 }
 
 /// Every slot in use, in order.

@@ -44,10 +44,14 @@ impl JobTable {
         match &job.state {
             State::Ended { .. } => false,
             State::Leased { .. } | State::Running { .. } => same_broker && job.token == held.token,
-            State::Delayed { .. } | State::Queued if same_broker => {
-                job.token == held.token && held.token != 0
+            State::Delayed { .. } | State::Queued if job.token == held.token && same_broker => {
+                held.token != 0
             }
-            State::Delayed { .. } | State::Queued => job.token == 0 && job.attempts < held.attempt.max(1),
+            // What a volatile job was before a restart is known to its worker only.
+            State::Delayed { .. } | State::Queued => {
+                let is_before = !same_broker || (!job.durable && held.token < self.first_token());
+                is_before && job.token == 0 && job.attempts < held.attempt.max(1)
+            }
         }
     }
 
@@ -89,6 +93,9 @@ impl JobTable {
             worker: name,
             wall_ms: now.wall_ms,
         });
+        if durable {
+            self.job_mut(slot).granted_at = self.records_written;
+        }
         self.rearm(slot);
         self.answer(durable, tag, Answer::Adopted(Lease { slot, token }));
     }

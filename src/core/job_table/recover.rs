@@ -1,7 +1,7 @@
 //! The table again, from its records.
 //!
 //! Time: records carry the wall clock. What has passed since is the difference to the wall clock now, never below
-//! zero, so a clock that was set back prolongs waits and nothing else.
+//! zero, and no wait is longer than it was to be: a clock that was set back prolongs waits by at most themselves.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -62,7 +62,8 @@ impl JobTable {
                 entry.sequence = sequence;
                 entry.accepted_wall_ms = wall_ms;
                 entry.accepted_us = now.us.saturating_sub(since_us);
-                let not_before_wall_ms = wall_ms + entry.rules.delay_ms;
+                let delay_ms = entry.rules.delay_ms;
+                let not_before_wall_ms = if delay_ms == 0 { 0 } else { wall_ms + delay_ms };
                 let standing = Standing { not_before_wall_ms, ..Standing::default() };
                 replayed.insert(slot, Replayed { standing, ..Replayed::default() });
             }
@@ -126,7 +127,7 @@ impl JobTable {
         if let Some((verdict, wall_ms)) = verdict {
             return self.settle_ended(now, slot, verdict, wall_ms, forgotten);
         }
-        let wait_ms = standing.not_before_wall_ms.saturating_sub(now.wall_ms);
+        let wait_ms = self.wait_left_ms(now, slot, standing.not_before_wall_ms);
         if standing.held {
             let job = self.job_mut(slot);
             job.note_attempt_end("lost", None, now.wall_ms);
@@ -153,6 +154,16 @@ impl JobTable {
                 self.rearm(slot);
             }
         }
+    }
+
+    /// How long the job still waits that was not to be handed out before then.
+    fn wait_left_ms(&self, now: Now, slot: u32, not_before_wall_ms: u64) -> u64 {
+        let job = self.job(slot);
+        let whole_ms = match job.history.last() {
+            Some(last) => not_before_wall_ms.saturating_sub(last.ended_wall_ms),
+            None => job.rules.delay_ms,
+        };
+        not_before_wall_ms.saturating_sub(now.wall_ms).min(whole_ms)
     }
 
     fn settle_ended(&mut self, now: Now, slot: u32, verdict: Arc<Verdict>, wall_ms: u64, forgotten: bool) {
