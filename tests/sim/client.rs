@@ -6,10 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use forebay::core::client::{ClientConfig, ClientCore, ClientEvent, Delivery, News, Order, Ticket, Want};
 use forebay::core::session::PeerEvent;
 use forebay::link::Peer;
-use forebay::model::{Failure, JobId, Now, Outcome, Status, Verdict};
+use forebay::model::{Failure, JobId, Level, Now, Outcome, Status, Verdict};
 
 use crate::judge::rule;
+use crate::plan::{Fault, Plan, Side};
 use crate::random::Random;
+use crate::told::Told;
 use crate::trace::{Tally, Trace};
 use crate::work::{Job, numbers};
 
@@ -32,7 +34,9 @@ type End = (Outcome, u32, Option<(u64, u64)>);
 pub(crate) struct Mine {
     pub(crate) job: Job,
     /// The broker that accepted it, as far as this client was told.
-    accepted_by: Option<[u8; 16]>,
+    accepted_by: Option<([u8; 16], u64)>,
+    /// It outlives the broker's process.
+    is_durable: bool,
     accepted_us: u64,
     is_refused: bool,
     /// How it ended, as the application was told.
@@ -58,6 +62,10 @@ pub(crate) struct Client {
     pub(crate) status: Option<serde_json::Value>,
     /// A peer whose packets are spoiled: what it is told says nothing.
     pub(crate) is_spoiled: bool,
+    is_durable: bool,
+    clock_jumps: bool,
+    /// The jobs side answers in any order.
+    is_late: bool,
 }
 
 /// What a step of a client needs of the world around it.
@@ -66,10 +74,16 @@ pub(crate) struct Around<'a> {
     pub(crate) who: usize,
     pub(crate) trace: &'a mut Trace,
     pub(crate) tally: &'a mut Tally,
+    pub(crate) told: &'a mut Told,
 }
 
 impl Client {
-    pub(crate) fn new(random: &mut Random, mine: BTreeMap<JobId, Mine>, is_spoiled: bool) -> Self {
+    pub(crate) fn new(
+        plan: &Plan,
+        random: &mut Random,
+        mine: BTreeMap<JobId, Mine>,
+        is_spoiled: bool,
+    ) -> Self {
         let config = ClientConfig {
             window_jobs: random.pick(&[2, 50, 1_000]),
             window_bytes: 8 << 20,
@@ -86,6 +100,9 @@ impl Client {
             asked: BTreeSet::new(),
             status: None,
             is_spoiled,
+            is_durable: plan.durable,
+            clock_jumps: plan.has(Fault::ClockJump),
+            is_late: plan.side == Side::Delayed,
         }
     }
 
@@ -121,6 +138,7 @@ impl Client {
         let mine = self.mine.entry(id).or_insert_with(|| Mine {
             job: job.clone(),
             accepted_by: None,
+            is_durable: self.is_durable && job.options.level != Some(Level::Volatile),
             accepted_us: 0,
             is_refused: false,
             end: None,
@@ -136,7 +154,7 @@ impl Client {
             submission: Box::new(job.submission(other)),
             tag: job.number,
             want,
-            is_volatile: random.chance(500),
+            is_volatile: job.options.level == Some(Level::Volatile),
             charge: job.len as u64,
             confirm,
             wait,
@@ -157,6 +175,12 @@ impl Client {
     pub(crate) fn peek(&mut self, id: JobId) {
         let ticket = self.ask(Ask::Peek(id));
         self.core.peek(ticket, id);
+    }
+
+    /// Asks how every job of its own stands.
+    pub(crate) fn peek_all(&mut self) {
+        let ids: Vec<JobId> = self.mine.keys().copied().collect();
+        ids.into_iter().for_each(|id| self.peek(id));
     }
 
     pub(crate) fn cancel(&mut self, id: JobId) {
@@ -265,6 +289,9 @@ impl Client {
             (Some(Ask::Cancel(id)), Ok(_)) => {
                 around.trace.tell(around.now.us, format_args!("client {} has cancelled {id}", around.who));
                 around.tally.one("client: cancelled");
+                if !self.is_spoiled {
+                    around.told.cancelled(id);
+                }
                 let Some(mine) = self.mine.get_mut(&id) else { return };
                 let other = mine.end.filter(|end| end.0 != Outcome::Cancelled);
                 rule!(
@@ -286,10 +313,11 @@ impl Client {
 
     fn confirmed(&mut self, around: &mut Around<'_>, id: JobId) {
         around.tally.one("client: accepted");
-        let broker = self.core.terms().map(|terms| terms.broker);
+        let broker = self.core.terms().map(|terms| (terms.broker, terms.epoch));
         if let Some(mine) = self.mine.get_mut(&id) {
             mine.accepted_by = broker;
             mine.accepted_us = around.now.us;
+            around.told.accepted(id);
         }
     }
 
@@ -299,12 +327,15 @@ impl Client {
         let is_possible = match failure.status {
             Status::Conflict => mine.job.named,
             Status::State => mine.job.named,
-            Status::Busy => true,
+            Status::Busy | Status::StoreFull => true,
             Status::TooLarge => mine.job.len as u64 > crate::plan::PAYLOAD_MAX,
             _ => false,
         };
         rule!(self.is_spoiled || is_possible, "job {id} was refused: {} {failure}", failure.status.name());
-        if mine.accepted_by.is_none() && mine.end.is_none() && failure.status == Status::Busy {
+        if mine.accepted_by.is_none()
+            && mine.end.is_none()
+            && matches!(failure.status, Status::Busy | Status::StoreFull)
+        {
             mine.is_refused = true;
         }
     }
@@ -322,7 +353,7 @@ impl Client {
             }
             News::Refused(failure) => {
                 mine.is_awaited = false;
-                self.refused(around, id, &failure);
+                self.unknown(around, id, &failure);
             }
             News::Progress { .. } => {
                 rule!(mine.end.is_none() || mine.job.named, "job {id} speaks of progress after its end");
@@ -351,6 +382,9 @@ impl Client {
     fn ended(&mut self, around: &mut Around<'_>, id: JobId, verdict: &Verdict) {
         around.tally.one(&format!("client: outcome {}", verdict.outcome.name()));
         let now_us = around.now.us;
+        if !self.is_spoiled {
+            around.told.ended(id, verdict);
+        }
         let Some(mine) = self.mine.get_mut(&id) else { return };
         around.trace.tell(
             now_us,
@@ -379,7 +413,7 @@ impl Client {
     /// The broker does not know a job somebody waits for. That may only be when it never had it, or lost everything.
     fn unknown(&mut self, around: &mut Around<'_>, id: JobId, failure: &Failure) {
         around.tally.one(&format!("client: no end, {}", failure.status.name()));
-        let broker = self.core.terms().map(|terms| terms.broker);
+        let broker = self.core.terms().map(|terms| (terms.broker, terms.epoch));
         let Some(mine) = self.mine.get_mut(&id) else { return };
         if failure.status != Status::NotFound {
             return self.refused(around, id, failure);
@@ -387,15 +421,20 @@ impl Client {
         let kept_us = mine.accepted_us + crate::plan::RESULT_TTL_MS * 1_000;
         let is_kept = mine.job.reply != forebay::model::ReplyMode::None
             && mine.accepted_by.is_some()
-            && mine.accepted_by == broker
+            && (mine.accepted_by == broker || (mine.is_durable && !self.clock_jumps))
             && around.now.us < kept_us
             && mine.end.is_none()
             && !mine.is_cancelled
+            && !self.is_late
+            // One whose deadline passed before a broker could take it has ended here only.
+            && mine.job.options.deadline_ms.is_none()
             // Ends that only this client knew may be gone from here.
             && self.core.counters().evicted == 0;
         rule!(
             self.is_spoiled || !is_kept,
-            "job {id} was accepted by this broker, which does not know it any more"
+            "job {} {id} was accepted by {:?}, and {broker:?} does not know it any more",
+            mine.job.number,
+            mine.accepted_by
         );
     }
 

@@ -9,6 +9,7 @@ use forebay::core::jobs::{
     Admin, Allowance, Answer, Asker, Caps, Class, End, Event, Io, IoDone, Jobs, Tag, Word, WorkerId,
 };
 use forebay::model::{JobId, Lease, Now, Submission};
+use forebay::store::journal::Recovered;
 use forebay::wire::command::Presented;
 
 use crate::random::Random;
@@ -16,6 +17,8 @@ use crate::random::Random;
 /// A jobs side the simulation can make and look into.
 pub(crate) trait SimJobs: Jobs<Io = Io, Done = IoDone> {
     fn make(config: TableConfig, seed: u64) -> Self;
+    /// Takes what a store kept, before anything else.
+    fn recover(&mut self, now: Now, recovered: Recovered);
     fn table(&self) -> &JobTable;
     /// Whether nothing is held back.
     fn is_settled(&self) -> bool;
@@ -26,6 +29,10 @@ pub(crate) trait SimJobs: Jobs<Io = Io, Done = IoDone> {
 impl SimJobs for JobTable {
     fn make(config: TableConfig, _seed: u64) -> Self {
         JobTable::new(config)
+    }
+
+    fn recover(&mut self, now: Now, recovered: Recovered) {
+        self.recover(now, recovered.into_records());
     }
 
     fn table(&self) -> &JobTable {
@@ -113,6 +120,10 @@ impl<J: SimJobs> SimJobs for DelayedJobs<J> {
             swallowed: BTreeSet::new(),
             unknowns: 0,
         }
+    }
+
+    fn recover(&mut self, now: Now, recovered: Recovered) {
+        self.inner.recover(now, recovered);
     }
 
     fn table(&self) -> &JobTable {

@@ -2,10 +2,13 @@
 
 use forebay::core::broker::Broker;
 use forebay::link::Hub;
+use forebay::store::Store;
+use forebay::store::journal::inspect;
 
 use crate::delayed::SimJobs;
 use crate::judge::rule;
 use crate::plan::Fault;
+use crate::state::State;
 use crate::world::{Role, World};
 
 impl<J: SimJobs> World<J> {
@@ -25,6 +28,9 @@ impl<J: SimJobs> World<J> {
             }
         }
         let Some((_, broker)) = &self.broker else { return Some("the broker is not there".into()) };
+        if !self.store.is_settled() {
+            return Some("the store has not written everything".into());
+        }
         let counters = broker.jobs().table().counters();
         let open = counters.submitted - counters.done - counters.not_done;
         // A spoiled packet may have submitted a job to a queue nobody serves.
@@ -44,6 +50,7 @@ impl<J: SimJobs> World<J> {
             let is_clean = status[field] == 0 || self.plan.has(Fault::BadFrames);
             rule!(is_clean, "{field} is {} with nothing to do: {status}", status[field]);
         }
+        self.check_store();
         let Some((hub, broker)) = &self.broker else { return };
         rule!(broker.jobs().is_settled(), "the jobs side holds something back");
         let ours = self.nodes.iter().filter(|node| !node.is_spoiled).count();
@@ -58,6 +65,33 @@ impl<J: SimJobs> World<J> {
                 rule!(node.is_spoiled || known == 0, "client {peer} knows {known} jobs with nothing to do");
             }
         }
+    }
+
+    /// The store holds what was written to it, and no job any more.
+    fn check_store(&mut self) {
+        if !self.plan.durable {
+            return;
+        }
+        let found = match inspect(&mut self.store.disk) {
+            Ok(Some(found)) => State::of(&found.kept),
+            other => panic!("broken: at the end the store is {other:?}"),
+        };
+        let state = &self.judge.written.state;
+        rule!(
+            found == *state,
+            "the store holds something else than was written: {}",
+            state.difference(&found)
+        );
+        let open = self.judge.written.open();
+        rule!(
+            open.is_none() || self.plan.has(Fault::BadFrames),
+            "job {open:?} was written down and has no end"
+        );
+        rule!(
+            found.jobs.is_empty() || self.plan.has(Fault::BadFrames),
+            "the store holds {} jobs with nothing to do",
+            found.jobs.len()
+        );
     }
 
     /// Adds what one life of the broker counted.
@@ -94,6 +128,8 @@ impl<J: SimJobs> World<J> {
             self.count_life(&hub, &broker);
             self.broker = Some((hub, broker));
         }
+        let last = self.store.journal.as_ref().map_or(0, |journal| journal.stats().recycled);
+        self.tally.add("store: segments used again", self.store.recycled + last);
         let judged = std::mem::take(&mut self.judge.tally);
         self.tally.merge(&judged);
     }

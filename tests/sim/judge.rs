@@ -6,14 +6,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use forebay::core::jobs::SessionId;
-use forebay::core::record::Record;
+use forebay::core::record::{Kept, KeptJob};
 use forebay::core::session::{Input, Output};
-use forebay::model::{JobId, JobRules, Lease, Level, Now, Outcome, QueueName, ReplyMode, Status, Verdict};
+use forebay::model::{JobId, JobRules, Lease, Level, Now, Outcome, ReplyMode, Status, Verdict};
 use forebay::wire::command::{FromBroker, Grant, PeerKind, ToBroker};
 
-use crate::plan::{Fault, MS, PAUSE_US_MAX, Plan, RESULT_TTL_MS, SYNC_US_MAX, Side};
+use crate::known::{End, Known, Session, Shown};
+use crate::plan::{Fault, MS, Plan, RESULT_TTL_MS, Side};
 use crate::trace::Tally;
 use crate::work::numbers;
+use crate::written::Written;
 
 macro_rules! rule {
     ($condition:expr, $($words:tt)*) => {
@@ -24,62 +26,12 @@ macro_rules! rule {
 }
 pub(crate) use rule;
 
-/// How a job ended, as far as two readers can compare it.
-#[derive(Clone, Debug, PartialEq)]
-struct End {
-    outcome: Outcome,
-    attempt: u32,
-    numbers: Option<(u64, u64)>,
-    len: usize,
-}
-
-/// One job in one life of the broker.
-#[derive(Debug)]
-struct Known {
-    rules: JobRules,
-    reply: ReplyMode,
-    queue: QueueName,
-    owner: String,
-    /// Its place in the order of acceptance.
-    sequence: u64,
-    taken_us: u64,
-    /// It could be handed out as soon as it was taken.
-    at_once: bool,
-    durable: bool,
-    accepted: bool,
-    /// The last that was given, and whether its holder was told to stop.
-    token: u64,
-    is_revoked: bool,
-    was_granted: bool,
-    started: BTreeSet<u64>,
-    /// Attempts whose START came and that count, and grants: one whose START died with its worker may count too.
-    attempts: u32,
-    grants: u32,
-    cancelled: bool,
-    end: Option<End>,
-    /// It was told without the result, which nobody had a claim on.
-    end_is_forgotten: bool,
-}
-
-#[derive(Debug)]
-struct Session {
-    kind: PeerKind,
-    name: String,
-    submits: BTreeMap<u64, JobId>,
-    refused: BTreeSet<JobId>,
-    open: BTreeSet<u64>,
-    releases: BTreeMap<u64, Lease>,
-    queues: BTreeSet<String>,
-    granted: u64,
-    demand_max: u64,
-    /// Jobs it presented: under which exec it holds them, and as which attempt.
-    presented: BTreeMap<JobId, (Option<u64>, u32)>,
-}
-
 /// The judge. See the module's text.
 pub(crate) struct Judge {
     side: Side,
-    pause_us_max: u64,
+    durable: bool,
+    /// Wall clocks jump, and what waits over a restart waits by them.
+    clock_jumps: bool,
     broker: [u8; 16],
     pub(crate) lives: u64,
     jobs: BTreeMap<JobId, Known>,
@@ -89,14 +41,14 @@ pub(crate) struct Judge {
     execs: BTreeMap<([u8; 16], u64), u64>,
     /// Jobs cancelled before they were submitted.
     cancelled_early: BTreeSet<JobId>,
+    /// Leases that are over and that a worker says it holds; the reply to its beat must say so.
+    over: BTreeMap<SessionId, Vec<Lease>>,
+    asked_to_cancel: BTreeSet<JobId>,
     /// The job of each token of this life.
     tokens: BTreeMap<u64, JobId>,
-    /// Numbers of the records that hold a job, a lease, an end; and how far they are synced.
-    submitted_at: BTreeMap<JobId, u64>,
-    leased_at: BTreeMap<(JobId, u64), u64>,
-    ended_at: BTreeMap<JobId, u64>,
-    records: u64,
-    synced: u64,
+    /// The highest token of the lives before this one.
+    tokens_before: u64,
+    pub(crate) written: Written,
     /// Jobs of ours; others are a hostile peer's.
     ours: BTreeSet<JobId>,
     pub(crate) tally: Tally,
@@ -106,7 +58,8 @@ impl Judge {
     pub(crate) fn new(plan: &Plan) -> Self {
         Judge {
             side: plan.side,
-            pause_us_max: if plan.has(Fault::BrokerPause) { PAUSE_US_MAX } else { 0 },
+            durable: plan.durable,
+            clock_jumps: plan.has(Fault::ClockJump),
             broker: [0; 16],
             lives: 0,
             jobs: BTreeMap::new(),
@@ -114,25 +67,54 @@ impl Judge {
             next_sequence: 0,
             execs: BTreeMap::new(),
             cancelled_early: BTreeSet::new(),
+            over: BTreeMap::new(),
+            asked_to_cancel: BTreeSet::new(),
             tokens: BTreeMap::new(),
-            submitted_at: BTreeMap::new(),
-            leased_at: BTreeMap::new(),
-            ended_at: BTreeMap::new(),
-            records: 0,
-            synced: 0,
+            tokens_before: 0,
+            written: Written::default(),
             ours: BTreeSet::new(),
             tally: Tally::default(),
         }
     }
 
-    /// A broker starts; it knows nothing of what was before.
-    pub(crate) fn broker_starts(&mut self, broker: [u8; 16]) {
+    /// A broker starts. It knows nothing of what was before, but for what its store kept.
+    pub(crate) fn broker_starts(&mut self, broker: [u8; 16], kept: Option<&Kept>) {
+        rule!(
+            kept.is_none() || self.lives == 0 || broker == self.broker,
+            "the store gives the broker another id after a restart"
+        );
         self.broker = broker;
         self.lives += 1;
-        self.jobs.clear();
         self.sessions.clear();
-        self.tokens.clear();
-        self.cancelled_early.clear();
+        match kept {
+            Some(kept) => self.restart(kept),
+            None => {
+                self.jobs.clear();
+                self.tokens.clear();
+                self.cancelled_early.clear();
+            }
+        }
+    }
+
+    /// The broker has started again on its store.
+    fn restart(&mut self, kept: &Kept) {
+        self.written.restart(kept);
+        self.tokens_before = self.tokens.last_key_value().map_or(0, |(token, _)| *token);
+        let by_id: BTreeMap<JobId, &KeptJob> = kept.jobs.iter().map(|kept| (kept.job.id, kept)).collect();
+        let written = &self.written;
+        self.jobs.retain(|id, job| {
+            if let Some(kept) = by_id.get(id).filter(|_| job.durable) {
+                job.restart(kept);
+                return true;
+            }
+            // A volatile job is gone, one that was not acknowledged may be. Of one that is over an application's id stays.
+            let was_written = written.end(*id).is_some();
+            rule!(
+                !job.durable || !job.accepted || was_written,
+                "job {id} was acknowledged, and is not there after a restart"
+            );
+            job.durable && was_written && job.named
+        });
     }
 
     /// A client is about to submit this job.
@@ -146,38 +128,13 @@ impl Judge {
         rule!(before.is_none(), "token {:x} was handed to a bench twice", lease.token);
     }
 
-    pub(crate) fn records(&mut self, records: &[Record]) {
-        for record in records {
-            self.records += 1;
-            match record {
-                Record::Submitted { job, .. } => {
-                    self.submitted_at.insert(job.id, self.records);
-                }
-                Record::Leased { id, token } => {
-                    self.leased_at.insert((*id, *token), self.records);
-                }
-                Record::Ended { id, .. } => {
-                    self.ended_at.insert(*id, self.records);
-                }
-                _ => {}
-            }
-        }
-    }
-
-    pub(crate) fn recorded(&self) -> u64 {
-        self.records
-    }
-
-    pub(crate) fn synced(&mut self, upto: u64) {
-        self.synced = self.synced.max(upto);
-    }
-
     pub(crate) fn input(&mut self, now: Now, input: &Input) {
         match input {
             Input::Opened { session, hello, .. } => {
                 let known = Session {
                     kind: hello.kind,
                     name: hello.name.clone(),
+                    host: hello.host.clone(),
                     submits: BTreeMap::new(),
                     refused: BTreeSet::new(),
                     open: BTreeSet::new(),
@@ -193,8 +150,15 @@ impl Judge {
                 self.sessions.remove(session);
             }
             Input::Command { session, number, command } => self.command(now, *session, *number, command),
-            Input::Beat { .. } | Input::Congested { .. } | Input::Dropped { .. } | Input::Returned { .. } => {
+            Input::Beat { session, held } => {
+                let is_over = |lease: &&Lease| {
+                    let job = self.tokens.get(&lease.token).and_then(|id| self.jobs.get(id));
+                    job.is_some_and(|job| job.end.is_some() || job.cancelled || job.token > lease.token)
+                };
+                let over = held.iter().filter(is_over).copied().collect();
+                self.over.insert(*session, over);
             }
+            Input::Congested { .. } | Input::Dropped { .. } | Input::Returned { .. } => {}
         }
     }
 
@@ -202,16 +166,24 @@ impl Judge {
         let Some(session) = self.sessions.get_mut(&id) else { return };
         rule!(session.open.insert(number), "command {number} of {id:?} reached the core twice");
         match (session.kind, command) {
+            (PeerKind::Client, ToBroker::Cancel { id, own: true, .. }) => {
+                // It may be cancelled from now on, though nobody is told yet.
+                self.asked_to_cancel.insert(*id);
+                if let Some(job) = self.jobs.get_mut(id) {
+                    job.at_once = false;
+                }
+            }
             (PeerKind::Client, ToBroker::Submit(job)) => {
                 session.submits.insert(number, job.id);
                 session.refused.remove(&job.id);
                 let owner = session.name.clone();
                 let rules = JobRules::default().with(&job.options);
-                let durable = self.side == Side::Durable && rules.level != Level::Volatile;
+                let durable = self.durable && rules.level != Level::Volatile;
                 let sequence = self.next_sequence;
                 self.next_sequence += 1;
                 self.jobs.entry(job.id).or_insert(Known {
-                    at_once: !job.resent && rules.delay_ms == 0,
+                    at_once: !job.resent && rules.delay_ms == 0 && !self.asked_to_cancel.contains(&job.id),
+                    named: job.content.is_some(),
                     queue: job.queue.clone(),
                     owner,
                     sequence,
@@ -239,7 +211,8 @@ impl Judge {
             }
             (PeerKind::Worker, ToBroker::Present(held)) => {
                 let exec = self.execs.get(&(held.broker, held.token)).copied();
-                session.presented.insert(held.id, (exec, held.attempt));
+                let (broker, token, attempt) = (held.broker, held.token, held.attempt);
+                session.presented.insert(held.id, Shown { exec, broker, token, attempt });
             }
             (PeerKind::Worker, ToBroker::Start(lease)) => {
                 let is_late = self.side == Side::Delayed;
@@ -258,6 +231,12 @@ impl Judge {
             }
             (PeerKind::Worker, ToBroker::Release { lease, .. }) => {
                 let is_counted = self.current(*lease).is_some_and(|job| job.started.contains(&lease.token));
+                if self.side == Side::Plain {
+                    // It is taken, and another attempt may follow before this one is said to be.
+                    return if is_counted {
+                        self.released(*lease)
+                    };
+                }
                 if let Some(session) = self.sessions.get_mut(&id).filter(|_| is_counted) {
                     session.releases.insert(number, *lease);
                 }
@@ -283,7 +262,14 @@ impl Judge {
         match output {
             Output::Send { session, command } => self.said(now, *session, command),
             Output::Done { session, number } => self.done(*session, *number),
-            Output::BeatReply { .. } => {}
+            Output::BeatReply { session, dropped } => {
+                let over = self.over.remove(session).unwrap_or_default();
+                let kept = over.iter().find(|lease| !dropped.contains(lease));
+                rule!(
+                    kept.is_none() || self.side == Side::Delayed,
+                    "{session:?} goes on under {kept:?}, which is over, and is not told so"
+                );
+            }
             Output::Close { session, .. } => {
                 self.sessions.remove(session);
             }
@@ -304,21 +290,20 @@ impl Judge {
         let Some(known) = self.jobs.get_mut(&job) else { return };
         known.accepted = true;
         if known.durable {
-            self.needs("ACCEPTED", job, self.submitted_at.get(&job).copied());
+            self.needs("ACCEPTED", job, self.written.submitted(job));
         }
     }
 
     /// The record behind what is said of a durable job is on the disk.
     fn needs(&self, what: &str, job: JobId, record: Option<u64>) {
-        if record.is_none() && !self.submitted_at.contains_key(&job) {
+        if record.is_none() && self.written.submitted(job).is_none() {
             // Known under its id from before, with other rules, or never let in.
             return;
         }
         let Some(record) = record else { panic!("broken: {what} of job {job} without a record") };
         rule!(
-            record <= self.synced,
-            "{what} of job {job} leaves before its record {record} is synced; {} are",
-            self.synced
+            self.written.is_synced(record),
+            "{what} of job {job} leaves before its record {record} is synced"
         );
     }
 
@@ -375,7 +360,11 @@ impl Judge {
     }
 
     fn is_ours(&self, session: SessionId) -> bool {
-        self.sessions.get(&session).is_some_and(|session| session.name != crate::hostile::NAME)
+        // A byte of a hostile one's HELLO may have been another.
+        let is_ours =
+            |name: &str| name.is_empty() || name.starts_with("client-") || name.starts_with("worker-");
+        let session = self.sessions.get(&session);
+        session.is_some_and(|session| is_ours(&session.name) && session.host == "host")
     }
 
     fn cancelled(&mut self, id: JobId) {
@@ -387,7 +376,7 @@ impl Judge {
         rule!(other.is_none(), "job {id} is said to be cancelled and has ended {:?}", other);
         job.cancelled = true;
         if job.durable {
-            self.needs("CANCELLED", id, self.ended_at.get(&id).copied());
+            self.needs("CANCELLED", id, self.written.ended(id));
         }
     }
 
@@ -421,20 +410,27 @@ impl Judge {
             job.rules.attempts
         );
         if !is_late {
-            // A durable job's grant waits for its record, and for the broker to take note of it.
-            let sync_us = if job.durable { SYNC_US_MAX + 3 * self.pause_us_max } else { 0 };
-            let deadline_us = job.taken_us + job.rules.deadline_ms * MS + sync_us;
+            // A durable job's grant waits for its record. Records carry milliseconds over a restart.
+            let lease = job.durable.then(|| self.written.leased(grant.id, token)).flatten();
+            let at_us = lease.map_or(now.us, |(_, at_us)| at_us);
+            let deadline_us = job.taken_us + job.rules.deadline_ms * MS + MS;
             rule!(
-                job.rules.deadline_ms == 0 || now.us <= deadline_us,
-                "job {} is handed out at {} us, its deadline was {deadline_us} us",
+                job.rules.deadline_ms == 0 || at_us <= deadline_us || (self.clock_jumps && self.lives > 1),
+                "job {} is handed out at {at_us} us, its deadline was {deadline_us} us",
+                grant.id
+            );
+            rule!(
+                grant.attempt > job.attempts,
+                "job {} is handed out as attempt {}, {} began before",
                 grant.id,
-                now.us
+                grant.attempt,
+                job.attempts
             );
         }
         job.grants += 1;
         let was_granted = std::mem::replace(&mut job.was_granted, true);
         if job.durable {
-            self.needs("GRANT", grant.id, self.leased_at.get(&(grant.id, token)).copied());
+            self.needs("GRANT", grant.id, self.written.leased(grant.id, token).map(|(number, _)| number));
         }
         if !was_granted && self.side == Side::Plain {
             self.check_order(grant.id);
@@ -450,6 +446,8 @@ impl Judge {
         let before = self.jobs.iter().find(|(_, other)| {
             other.at_once
                 && !other.was_granted
+                // A durable job's grant is told when its record is synced, and others may be told before.
+                && other.durable == job.durable
                 && other.end.is_none()
                 && !other.cancelled
                 && other.sequence < job.sequence
@@ -464,6 +462,11 @@ impl Judge {
     /// A token is given for the job: it is new, and higher than those before.
     fn token(&mut self, id: JobId, token: u64) {
         rule!(self.tokens.insert(token, id).is_none(), "token {token:x} was given twice");
+        rule!(
+            token > self.tokens_before,
+            "token {token:x} is not above {:x}, which was given before the restart",
+            self.tokens_before
+        );
         if let Some(job) = self.jobs.get_mut(&id) {
             rule!(job.token < token, "job {id} has token {:x} and is given {token:x}", job.token);
             (job.token, job.is_revoked) = (token, false);
@@ -472,10 +475,9 @@ impl Judge {
 
     fn adopted(&mut self, to: SessionId, id: JobId, lease: Lease) {
         self.tally.one("adopted");
+        let last = self.jobs.get(&id).map_or(0, |job| job.token);
         self.token(id, lease.token);
-        let Some((exec, attempt)) =
-            self.sessions.get_mut(&to).and_then(|session| session.presented.remove(&id))
-        else {
+        let Some(shown) = self.sessions.get_mut(&to).and_then(|session| session.presented.remove(&id)) else {
             panic!("broken: job {id} is adopted for {to:?}, which did not present it")
         };
         let Some(job) = self.jobs.get_mut(&id) else {
@@ -483,11 +485,26 @@ impl Judge {
         };
         let is_open = job.end.is_none() && !job.cancelled;
         rule!(is_open || self.side == Side::Delayed, "job {id} is adopted after its end {:?}", job.end);
+        rule!(
+            shown.broker != self.broker
+                || shown.token == last
+                || self.side == Side::Delayed
+                // What was forgotten at the restart only its worker knows.
+                || (last == 0 && shown.token <= self.tokens_before),
+            "job {id} is adopted under token {:x}, the last given was {last:x}",
+            shown.token
+        );
+        rule!(
+            shown.attempt <= job.rules.attempts,
+            "job {id} is adopted in attempt {} of {}",
+            shown.attempt,
+            job.rules.attempts
+        );
         job.was_granted = true;
         job.started.insert(lease.token);
-        job.attempts = job.attempts.max(attempt);
-        job.grants = job.grants.max(attempt);
-        if let Some(exec) = exec {
+        job.attempts = job.attempts.max(shown.attempt);
+        job.grants = job.grants.max(shown.attempt);
+        if let Some(exec) = shown.exec {
             self.execs.insert((self.broker, lease.token), exec);
         }
     }
@@ -528,15 +545,22 @@ impl Judge {
             }
             return;
         }
-        let is_kept =
-            job.reply != ReplyMode::None && !job.cancelled && now.us < job.taken_us + RESULT_TTL_MS * MS;
+        let is_kept = job.reply != ReplyMode::None && !job.cancelled && now.us < job.taken_us + RESULT_TTL_MS * MS
+            // Over a restart the time passes by the wall clock.
+            && !(self.clock_jumps && self.lives > 1);
         rule!(!is_forgotten || !is_kept, "the result of job {id} is forgotten, and nobody had it");
         (job.end, job.end_is_forgotten) = (Some(end.clone()), is_forgotten);
         self.tally.one(&format!("outcome {}", end.outcome.name()));
         let (rules, token, attempts) = (job.rules.clone(), job.token, job.attempts);
         let grants = job.grants;
         if job.durable {
-            self.needs("RESULT", id, self.ended_at.get(&id).copied());
+            self.needs("RESULT", id, self.written.ended(id));
+            if let Some(written) = self.written.end(id) {
+                rule!(
+                    (written.outcome, written.attempt) == (end.outcome, end.attempt),
+                    "job {id} is said to have ended {end:?}, and written down {written:?}"
+                );
+            }
         }
         let is_possible = match end.outcome {
             Outcome::Expired => rules.queue_ms > 0 || rules.deadline_ms > 0,

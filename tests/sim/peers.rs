@@ -32,7 +32,7 @@ impl<J: SimJobs> World<J> {
             kind: if is_client { PeerKind::Client } else { PeerKind::Worker },
             secret: Secret(self.random.bytes()),
             name,
-            host: "host".into(),
+            host: if is_spoiled { hostile::NAME } else { "host" }.into(),
             pid: self.nodes[peer].process as u32,
             version: String::new(),
             features: Vec::new(),
@@ -41,14 +41,15 @@ impl<J: SimJobs> World<J> {
         self.note(format_args!("peer {peer} starts"));
         let mut role = match self.nodes[peer].role.take() {
             Some(Role::Client(before)) => {
-                Role::Client(Box::new(Client::new(&mut self.random, before.mine, is_spoiled)))
+                Role::Client(Box::new(Client::new(&self.plan, &mut self.random, before.mine, is_spoiled)))
             }
             None if is_client => {
-                Role::Client(Box::new(Client::new(&mut self.random, BTreeMap::new(), is_spoiled)))
+                Role::Client(Box::new(Client::new(&self.plan, &mut self.random, BTreeMap::new(), is_spoiled)))
             }
             _ => Role::Worker(Box::new(Worker::new(now, &self.plan, &mut self.random))),
         };
-        let mut around = Around { now, who: peer, trace: &mut self.trace, tally: &mut self.tally };
+        let mut around =
+            Around { now, who: peer, trace: &mut self.trace, tally: &mut self.tally, told: &mut self.told };
         match &mut role {
             Role::Client(client) if is_again => client.ask_again(&mut around),
             Role::Worker(worker) if self.is_calm => worker.register_all(&self.plan),
@@ -93,7 +94,8 @@ impl<J: SimJobs> World<J> {
         let node = &mut self.nodes[peer];
         let (Some(link), Some(role)) = (&mut node.link, &mut node.role) else { return };
         link.tick(now);
-        let mut around = Around { now, who: peer, trace: &mut self.trace, tally: &mut self.tally };
+        let mut around =
+            Around { now, who: peer, trace: &mut self.trace, tally: &mut self.tally, told: &mut self.told };
         match role {
             Role::Client(client) => client.core.tick(now),
             Role::Worker(worker) => {
@@ -108,7 +110,8 @@ impl<J: SimJobs> World<J> {
         let now = self.now();
         let node = &mut self.nodes[peer];
         let (Some(link), Some(role)) = (&mut node.link, &mut node.role) else { return };
-        let mut around = Around { now, who: peer, trace: &mut self.trace, tally: &mut self.tally };
+        let mut around =
+            Around { now, who: peer, trace: &mut self.trace, tally: &mut self.tally, told: &mut self.told };
         let mut goes = false;
         match role {
             Role::Client(client) => client.settle(&mut around, link),
@@ -187,7 +190,8 @@ impl<J: SimJobs> World<J> {
             }
             return;
         }
-        let mut around = Around { now, who: peer, trace: &mut self.trace, tally: &mut self.tally };
+        let mut around =
+            Around { now, who: peer, trace: &mut self.trace, tally: &mut self.tally, told: &mut self.told };
         match (&mut node.role, act) {
             (Some(Role::Client(client)), act) => match act {
                 Act::Submit { job, other } => client.submit(&mut around, &job, other, &mut self.random),
@@ -196,6 +200,7 @@ impl<J: SimJobs> World<J> {
                 Act::Wait(id) => client.wait(&mut around, id),
                 Act::Flush => client.flush(),
                 Act::FetchKept => client.fetch_kept(&mut around),
+                Act::PeekAll => client.peek_all(),
                 Act::AckAll => client.ack_all(&mut around),
                 Act::Status => client.ask_status(),
                 Act::ChangeQueues | Act::LookAway => {}
@@ -216,6 +221,8 @@ impl<J: SimJobs> World<J> {
         self.note(format_args!("calm"));
         self.is_calm = true;
         self.network.heal();
+        self.store.set_full(false);
+        self.store.slow_until_us = 0;
         self.broker_paused_until_us = 0;
         for peer in 0..self.nodes.len() {
             self.nodes[peer].stalled_until_us = 0;
@@ -225,11 +232,6 @@ impl<J: SimJobs> World<J> {
                 worker.register_all(&self.plan);
             }
             self.settle_peer(peer);
-            if self.nodes[peer].is_client {
-                for after_us in [8 * SECOND, 16 * SECOND] {
-                    self.at(self.now_us + after_us, Event::Act { peer, act: Act::FetchKept });
-                }
-            }
         }
     }
 }

@@ -9,17 +9,18 @@ pub(crate) const SECOND: u64 = 1_000_000;
 /// The wall clock when a run starts: the middle of 2026.
 pub(crate) const WALL_MS: u64 = 1_780_000_000_000;
 
-pub(crate) const LEASE_MS: u64 = 3_000;
-pub(crate) const BEAT_MS: u64 = 800;
 pub(crate) const REATTACH_MS: u64 = 500;
-pub(crate) const SESSION_TTL_MS: u64 = 10_000;
 pub(crate) const RESULT_TTL_MS: u64 = 45_000;
-/// How long the disk takes at most.
-pub(crate) const SYNC_US_MAX: u64 = 30 * MS;
+/// How long a run goes on before everything is put right.
+pub(crate) const ACTIVE_US: u64 = 600 * SECOND;
+/// How long the disk takes at most when it is slow.
+pub(crate) const SLOW_US_MAX: u64 = 3 * SECOND;
 /// How long the broker's loop stands still at most.
 pub(crate) const PAUSE_US_MAX: u64 = 6 * SECOND;
 /// Jobs larger than this are refused; transfers begin above 1 MiB.
 pub(crate) const PAYLOAD_MAX: u64 = 3 << 20;
+/// Bytes of the store's segments: small, so that they are used again and again.
+pub(crate) const SEGMENT_LEN: u64 = 64 << 10;
 
 /// Which jobs side the broker has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,8 +29,6 @@ pub(crate) enum Side {
     Plain,
     /// Behind [`crate::delayed::DelayedJobs`].
     Delayed,
-    /// The table with durable jobs; its records are synced late.
-    Durable,
 }
 
 /// What can go wrong.
@@ -43,7 +42,7 @@ pub(crate) enum Fault {
     Partition,
     /// The same, and they are lost.
     BlackHole,
-    /// The broker's process ends; everything it knew is gone.
+    /// The broker's process ends; everything it knew is gone, but for what it wrote.
     BrokerKill,
     /// The broker's process stands still for a while.
     BrokerPause,
@@ -61,9 +60,18 @@ pub(crate) enum Fault {
     ClockJump,
     /// Random and spoiled packets reach the broker over a connection of their own.
     BadFrames,
+    /// The broker's machine goes down, and its disk forgets, tears or reorders what was not synced.
+    PowerLoss,
+    /// Syncs take long for a while.
+    SlowDisk,
+    /// The medium fails: a write or a sync says so. The broker ends; what was written may be there or not.
+    DiskError,
+    /// There is no room on the disk for another file for a while.
+    DiskFull,
 }
 
-pub(crate) const FAULTS: [Fault; 13] = [
+/// Those that can strike any broker.
+const FAULTS: [Fault; 13] = [
     Fault::ConnDrop,
     Fault::ConnVanish,
     Fault::Partition,
@@ -79,6 +87,9 @@ pub(crate) const FAULTS: [Fault; 13] = [
     Fault::BadFrames,
 ];
 
+/// Those that strike a store.
+const DISK_FAULTS: [Fault; 4] = [Fault::PowerLoss, Fault::SlowDisk, Fault::DiskError, Fault::DiskFull];
+
 /// What the network does to single packets, in a thousand.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Noise {
@@ -93,15 +104,19 @@ pub(crate) struct Noise {
 pub(crate) struct Plan {
     pub(crate) seed: u64,
     pub(crate) side: Side,
+    /// The broker has a store.
+    pub(crate) durable: bool,
     pub(crate) clients: usize,
     pub(crate) workers: usize,
     pub(crate) slots_max: u64,
     pub(crate) queues: u64,
     pub(crate) jobs: u64,
-    /// Faults happen and jobs are submitted until then.
-    pub(crate) active_us: u64,
-    /// Each with the mean time from one to the next.
-    pub(crate) faults: Vec<(Fault, u64)>,
+    /// When things happen, counted from the start: most jobs and faults fall into these times.
+    pub(crate) waves_us: Vec<u64>,
+    /// How long each of them is.
+    pub(crate) wave_us: u64,
+    /// What goes wrong, each time.
+    pub(crate) faults: Vec<Fault>,
     pub(crate) noise: Noise,
     /// How long a job's attempt takes at most.
     pub(crate) work_us_max: u64,
@@ -109,6 +124,14 @@ pub(crate) struct Plan {
     pub(crate) down_us_max: u64,
     /// Before a peer notices that its connection is gone and has another, at most.
     pub(crate) reconnect_us_max: u64,
+    /// How long a lease lasts without a beat.
+    pub(crate) lease_ms: u64,
+    /// How long a sync takes at most; 0 = the broker waits for it, as its driver does.
+    pub(crate) sync_us_max: u64,
+    /// Bytes of jobs and results beyond which payloads are left in the store.
+    pub(crate) cache_max: u64,
+    /// Bytes of the store up to which jobs are taken.
+    pub(crate) store_max: u64,
     /// The wall clock jumps so far at most.
     pub(crate) jump_ms_max: u64,
     /// The wall clock says something else every second, and nothing else is different.
@@ -124,24 +147,10 @@ pub(crate) struct Plan {
 impl Plan {
     pub(crate) fn of(seed: u64) -> Plan {
         let mut random = Random::of(seed, 1);
-        let side = match seed % 8 {
-            3 | 6 => Side::Delayed,
-            5 => Side::Durable,
-            _ => Side::Plain,
-        };
-        let active_us = random.between(6, 25) * SECOND;
-        let mut faults = Vec::new();
-        // Every eleventh seed has a quiet network and no faults: what fails there is nobody's fault but ours.
-        if !seed.is_multiple_of(11) {
-            for fault in FAULTS {
-                // There is no recovery of durable jobs to simulate yet.
-                let fits = fault != Fault::BrokerKill || side != Side::Durable;
-                if random.chance(300) && fits {
-                    faults.push((fault, active_us / random.between(1, 8)));
-                }
-            }
-        }
-        let noisy = !seed.is_multiple_of(11) && random.chance(350);
+        let side = if matches!(seed % 8, 3 | 6) { Side::Delayed } else { Side::Plain };
+        let durable = !matches!(seed % 8, 1 | 5) && seed % 16 != 3;
+        let waves = random.between(5, 12);
+        let noisy = random.chance(350);
         let noise = Noise {
             loss: if noisy { random.below(40) } else { 0 },
             twice: if noisy { random.below(40) } else { 0 },
@@ -149,30 +158,58 @@ impl Plan {
             delay_us_max: random.pick(&[300, 2 * MS, 30 * MS]),
         };
         let named_ids = random.chance(500);
-        let day_ms = 24 * 3_600_000;
+        let minute_ms = 60_000;
         Plan {
             seed,
             side,
-            clients: random.between(1, 4) as usize,
-            workers: random.between(1, 5) as usize,
+            durable,
+            clients: random.between(3, 4) as usize,
+            workers: random.between(4, 6) as usize,
             slots_max: random.between(1, 4),
             queues: random.between(1, 3),
-            jobs: random.between(10, 60),
-            active_us,
-            faults,
+            jobs: random.between(300, 340),
+            waves_us: (0..waves).map(|_| random.below(ACTIVE_US - 30 * SECOND)).collect(),
+            wave_us: random.between(4, 25) * SECOND,
+            faults: faults(&mut random, durable),
             noise,
             work_us_max: random.pick(&[20 * MS, 400 * MS, 3 * SECOND]),
             down_us_max: random.pick(&[100 * MS, SECOND, 5 * SECOND]),
             reconnect_us_max: random.pick(&[20 * MS, 400 * MS, 3 * SECOND]),
-            jump_ms_max: if named_ids { 8 * 60_000 } else { 3 * day_ms },
+            lease_ms: random.pick(&[3_000, 10_000, 10_000, 30_000, 30_000, 30_000]),
+            sync_us_max: random.pick(&[0, 2 * MS, 30 * MS]),
+            cache_max: random.pick(&[0, 20_000, u64::MAX]),
+            store_max: if random.chance(100) { random.between(4, 8) * SEGMENT_LEN } else { u64::MAX },
+            // Records carry the wall clock over a restart, and ids are remembered by it.
+            jump_ms_max: if named_ids || durable { 8 * minute_ms } else { 3 * 24 * 60 * minute_ms },
             wild_clock: false,
             queue_jobs_max: if random.chance(80) { random.between(3, 8) } else { 0 },
             named_ids,
-            large: random.chance(80),
+            large: random.chance(30),
         }
     }
 
     pub(crate) fn has(&self, fault: Fault) -> bool {
-        self.faults.iter().any(|(one, _)| *one == fault)
+        self.faults.contains(&fault)
     }
+
+    pub(crate) fn beat_ms(&self) -> u64 {
+        self.lease_ms / 4
+    }
+
+    /// How long a session without a connection is remembered.
+    pub(crate) fn session_ttl_ms(&self) -> u64 {
+        2 * self.lease_ms + 4_000
+    }
+}
+
+/// Some kinds of faults, and each time one of them strikes: some faults are only found by others of their kind.
+fn faults(random: &mut Random, durable: bool) -> Vec<Fault> {
+    let mut kinds: Vec<Fault> = FAULTS.into_iter().filter(|_| random.chance(300)).collect();
+    if durable {
+        kinds.extend(DISK_FAULTS.into_iter().filter(|_| random.chance(400)));
+    }
+    if kinds.is_empty() {
+        kinds.push(random.pick(&FAULTS));
+    }
+    (0..random.between(20, 36)).map(|_| random.pick(&kinds)).collect()
 }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use forebay::model::{Body, Headers, JobId, JobOptions, Level, QueueName, ReplyMode, Submission};
 use forebay::wire::command::{Fault, Retry};
 
-use crate::plan::{MS, PAYLOAD_MAX, Plan, RESULT_TTL_MS, SECOND, Side};
+use crate::plan::{MS, PAYLOAD_MAX, Plan, RESULT_TTL_MS, SECOND};
 use crate::random::Random;
 
 /// A job as its client will submit it.
@@ -40,12 +40,12 @@ impl Job {
         options.backoff_ms = may(700, 10, 800).or(Some(500));
         options.backoff_ms_max = Some(2_000);
         options.releases = may(200, 0, 3).map(|releases| releases as u32);
-        options.level = match may(200, 0, 1) {
-            Some(1) if plan.side == Side::Durable => Some(Level::Durable),
+        options.level = match may(350, 0, 1) {
+            Some(1) if plan.durable => Some(Level::Durable),
             Some(_) => Some(Level::Volatile),
             None => None,
         };
-        let large = plan.large && random.chance(60);
+        let large = plan.large && random.chance(20);
         Job {
             number,
             id: JobId::new(wall_ms, random.bytes()),
@@ -153,7 +153,7 @@ impl Act {
             random.pick(&[Retry::Policy, Retry::Policy, Retry::Never, Retry::AfterMs(40), Retry::AfterMs(0)]);
         let fault =
             Fault { retry, code: "whim".into(), message: "it felt like failing".into(), ..Fault::default() };
-        let large = plan.large && random.chance(40);
+        let large = plan.large && random.chance(15);
         let ending = match random.below(100) {
             0..=13 => Ending::Failed(fault),
             14..=21 => Ending::Released { delay_ms: random.pick(&[0, 0, 200, 1_500]) },

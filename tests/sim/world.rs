@@ -8,14 +8,16 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use forebay::core::broker::Broker;
 use forebay::link::{ConnId, Hub, Peer};
-use forebay::model::{JobId, Now};
+use forebay::model::{JobId, Level, Now};
 
 use crate::client::Client;
 use crate::delayed::SimJobs;
 use crate::judge::Judge;
 use crate::network::{Network, Way};
-use crate::plan::{Fault, MS, Plan, SECOND, WALL_MS};
+use crate::plan::{ACTIVE_US, Fault, MS, Plan, SECOND, WALL_MS};
 use crate::random::Random;
+use crate::store::SimStore;
+use crate::told::Told;
 use crate::trace::{Tally, Trace};
 use crate::work::Job;
 use crate::worker::Worker;
@@ -38,9 +40,11 @@ pub(crate) enum Event {
     /// A peer's process starts, after the one before ended.
     Start(usize),
     BrokerStart,
-    Synced {
+    /// There is room on the disk again.
+    DiskFreed,
+    /// The store writes what it was handed.
+    Write {
         life: u64,
-        upto: u64,
     },
     BrokerTick,
     PeerTick(usize),
@@ -62,6 +66,7 @@ pub(crate) enum Act {
     Wait(JobId),
     Flush,
     FetchKept,
+    PeekAll,
     AckAll,
     Status,
     ChangeQueues,
@@ -99,10 +104,16 @@ pub(crate) struct World<J: SimJobs> {
     pub(crate) next_event: u64,
     pub(crate) network: Network,
     pub(crate) broker: Option<(Hub, Broker<J>)>,
+    pub(crate) store: SimStore,
+    /// The store failed: the broker ends once it has said what it had to say.
+    pub(crate) store_failed: bool,
+    /// Something reached the broker in this step.
+    pub(crate) is_touched: bool,
     pub(crate) broker_paused_until_us: u64,
     pub(crate) broker_ticks_at: Option<(u64, u64)>,
     pub(crate) nodes: Vec<Node>,
     pub(crate) judge: Judge,
+    pub(crate) told: Told,
     pub(crate) trace: Trace,
     pub(crate) tally: Tally,
     /// A packet some peer has sent, for hostile ones to play with.
@@ -123,10 +134,14 @@ impl<J: SimJobs> World<J> {
             next_event: 0,
             network: Network::new(plan.seed, plan.noise),
             broker: None,
+            store: SimStore::default(),
+            store_failed: false,
+            is_touched: false,
             broker_paused_until_us: 0,
             broker_ticks_at: None,
             nodes: Vec::new(),
             judge: Judge::new(&plan),
+            told: Told::default(),
             trace: Trace::new(printed),
             tally: Tally::default(),
             seen: None,
@@ -163,18 +178,28 @@ impl<J: SimJobs> World<J> {
         for number in 0..self.plan.jobs {
             self.plan_job(number);
         }
-        for (fault, mean_us) in self.plan.faults.clone() {
-            let at_us = self.now_us + self.random.below(2 * mean_us);
+        for fault in self.plan.faults.clone() {
+            let at_us = self.moment();
             self.at(at_us, Event::Fault(fault));
         }
-        let calm_us = self.now_us + self.plan.active_us;
+        let calm_us = self.now_us + ACTIVE_US;
         self.at(calm_us, Event::Calm);
+    }
+
+    /// When something happens: mostly together with other things.
+    fn moment(&mut self) -> u64 {
+        let at_us = if self.random.chance(850) {
+            self.random.pick(&self.plan.waves_us) + self.random.below(self.plan.wave_us)
+        } else {
+            self.random.below(ACTIVE_US)
+        };
+        self.now_us + SECOND + at_us
     }
 
     /// What an application does about one job.
     fn plan_job(&mut self, number: u64) {
+        let at_us = self.moment();
         let random = &mut self.random;
-        let at_us = self.now_us + SECOND + random.below(self.plan.active_us);
         let is_spoiled = self.plan.has(Fault::BadFrames) && random.chance(150);
         let peer = match is_spoiled {
             true => self.plan.clients + self.plan.workers,
@@ -182,7 +207,7 @@ impl<J: SimJobs> World<J> {
         };
         // By a clock that does not jump, so that a run with and one without jumps have the same ids.
         let job = Box::new(Job::draw(&self.plan, number, WALL_MS + at_us / MS, random));
-        let (id, named) = (job.id, job.named);
+        let (id, named, level, known) = (job.id, job.named, job.options.level, job.clone());
         let mut acts = vec![(at_us, peer, Act::Submit { job: job.clone(), other: false })];
         let later = |random: &mut Random| at_us + random.below(6 * SECOND);
         if random.chance(200) {
@@ -191,7 +216,8 @@ impl<J: SimJobs> World<J> {
         if random.chance(200) {
             acts.push((later(random), peer, Act::Peek(id)));
         }
-        if random.chance(100) {
+        // A spoiled one may wait in a queue nobody serves.
+        if random.chance(100) && !is_spoiled {
             acts.push((later(random), random.below(self.plan.clients as u64) as usize, Act::Wait(id)));
         }
         if named && random.chance(600) {
@@ -209,6 +235,9 @@ impl<J: SimJobs> World<J> {
             acts.push((later(random), worker, act));
         }
         self.judge.expect(id);
+        if self.plan.durable && !is_spoiled && level != Some(Level::Volatile) {
+            self.told.expect(&known);
+        }
         for (at_us, peer, act) in acts {
             self.at(at_us, Event::Act { peer, act });
         }
@@ -243,7 +272,9 @@ impl<J: SimJobs> World<J> {
         }
         self.steps += 1;
         self.execute(event);
-        if let Some((_, broker)) = &self.broker
+        // What nothing has reached stands as it stood.
+        if std::mem::take(&mut self.is_touched)
+            && let Some((_, broker)) = &self.broker
             && let Err(violation) = broker.jobs().table().check(self.now())
         {
             panic!("broken: {}", violation.0);
@@ -257,7 +288,7 @@ impl<J: SimJobs> World<J> {
             Event::Packet { way: Way::ToBroker, .. }
             | Event::Gone(_)
             | Event::BrokerTick
-            | Event::Synced { .. } => self.broker_paused_until_us,
+            | Event::Write { .. } => self.broker_paused_until_us,
             Event::Packet { conn, way: Way::ToPeer, .. } => {
                 self.network.peer(*conn).map_or(0, |peer| self.nodes[peer].stalled_until_us)
             }
@@ -284,7 +315,8 @@ impl<J: SimJobs> World<J> {
             Event::Connect { peer, process } => self.connect(peer, process),
             Event::Start(peer) => self.start_peer(peer),
             Event::BrokerStart => self.start_broker(),
-            Event::Synced { life, upto } => self.synced(life, upto),
+            Event::Write { life } => self.write_now(life),
+            Event::DiskFreed => self.store.set_full(false),
             Event::BrokerTick => {
                 self.broker_ticks_at = None;
                 let now = self.now();
@@ -299,15 +331,7 @@ impl<J: SimJobs> World<J> {
                 self.tick_peer(peer);
             }
             Event::Act { peer, act } => self.act(peer, act),
-            Event::Fault(fault) => {
-                self.strike(fault);
-                let mean_us =
-                    self.plan.faults.iter().find(|(one, _)| *one == fault).map_or(SECOND, |(_, mean)| *mean);
-                let next_us = self.now_us + self.random.below(2 * mean_us);
-                if !self.is_calm {
-                    self.at(next_us, Event::Fault(fault));
-                }
-            }
+            Event::Fault(fault) => self.strike(fault),
             Event::Calm => self.calm(),
         }
     }
