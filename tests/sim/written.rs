@@ -35,6 +35,8 @@ pub(crate) struct Written {
     /// By id and token; and since when it may be there.
     leased: BTreeMap<(JobId, u64), (Number, u64)>,
     ends: BTreeMap<JobId, WrittenEnd>,
+    /// How often each open job was begun, as the records say.
+    attempts: BTreeMap<JobId, u32>,
     /// Jobs dropped after their end.
     gone: BTreeMap<JobId, Number>,
 }
@@ -42,6 +44,7 @@ pub(crate) struct Written {
 impl Written {
     /// Records that came into being at `since_us` or later.
     pub(crate) fn hand_over(&mut self, since_us: u64, records: &[Record]) {
+        let first = self.handed + 1;
         for record in records {
             self.handed += 1;
             let number = self.handed;
@@ -52,9 +55,26 @@ impl Written {
                     rule!(may_come, "job {} is written down as a new one twice", job.id);
                     self.submitted.insert(job.id, number);
                     self.ends.remove(&job.id);
+                    self.attempts.insert(job.id, 0);
                 }
                 Record::Leased { id, token } => {
                     self.leased.insert((*id, *token), (number, since_us));
+                }
+                Record::Started { id, token, attempt, .. } => {
+                    // A grant is begun only when its record is synced; what comes with it was adopted.
+                    let is_adopted = self.leased(*id, *token).is_some_and(|(number, _)| number >= first);
+                    let before = self.attempts.insert(*id, *attempt).unwrap_or_default();
+                    rule!(
+                        *attempt == before + 1 || (is_adopted && *attempt >= before),
+                        "attempt {attempt} of job {id} begins, {before} began before"
+                    );
+                }
+                Record::Requeued { id, attempts, .. } => {
+                    let before = self.attempts.insert(*id, *attempts).unwrap_or_default();
+                    rule!(
+                        *attempts <= before,
+                        "job {id} was begun {before} times, and waits after {attempts}"
+                    );
                 }
                 Record::Ended { id, verdict, .. } => {
                     let (outcome, attempt) = (verdict.outcome, verdict.attempt);
@@ -143,6 +163,8 @@ impl Written {
         self.leased.retain(|_, (number, _)| *number <= last);
         self.ends.retain(|_, end| end.number <= last);
         self.gone.retain(|_, number| *number <= last);
+        let begun = kept.jobs.iter().map(|kept| (kept.job.id, kept.standing.attempts));
+        self.attempts = begun.collect();
         self.submitted.values_mut().chain(self.gone.values_mut()).for_each(|number| *number = 0);
         self.leased.values_mut().for_each(|(number, _)| *number = 0);
         self.ends.values_mut().for_each(|end| end.number = 0);
