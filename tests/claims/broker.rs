@@ -21,7 +21,7 @@ fn broker_restart_idle_worker() {
         let up_us = now_us();
         let text = format!("round {round}");
         assert_eq!(stage.cli(&["call", "work", "--data", &format!("echo {text}")]), text);
-        let served = worker.starts().pop().expect("it answered");
+        let served = worker.wait_starts(round + 1).pop().expect("it answered");
         times_ms.push(ms_between(up_us, served.at_us));
     }
     let ms = median(times_ms);
@@ -47,7 +47,7 @@ fn broker_restart_pending_calls() {
         ended.outcome == "DONE" && ended.data == number.to_string()
     });
     let right = right.count();
-    let started = worker.starts().len();
+    let started = worker.wait_starts(right).len();
     claim(
         "broker_restart_pending_calls",
         format!("{right} of {PENDING} pending calls answered, {started} executions"),

@@ -170,7 +170,7 @@ fn ids_after_a_restart() {
         !refused.status.success() && refused.error_text().contains(name)
     });
     let named = named.count();
-    let executions = worker_before.starts().len() + worker.starts().len();
+    let executions = worker_before.wait_starts(1).len() + worker.wait_starts(1).len();
     claim(
         "ids_after_a_restart",
         format!("{executions} executions of 2 jobs submitted twice, {named} refusals by name"),

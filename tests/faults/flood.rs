@@ -43,7 +43,7 @@ fn a_flood_of_bad_packets_harms_only_its_senders() {
     assert!(readable > PACKETS / 50, "only {readable} packets came past the decoder");
 
     assert_eq!(stage.cli(&["call", "work", "--data", "echo still here"]), "still here");
-    assert_eq!(worker.starts().len(), 1);
+    assert_eq!(worker.wait_starts(1).len(), 1);
     assert!(stage.broker.process().is_running());
     drop(senders);
     stage.broker.stop(SOON).success();

@@ -28,7 +28,7 @@ fn a_job_freed_unanswered_is_abandoned() {
     let number = client.enqueue("work", "abandon");
     let ended = client.result(number);
     assert_eq!((ended.outcome.as_str(), ended.code.as_str(), ended.attempt), ("FAILED", "abandoned", 2));
-    assert_eq!(worker.starts().len(), 2);
+    assert_eq!(worker.wait_starts(2).len(), 2);
     // It is none the worse for it.
     let number = client.enqueue("work", "echo next");
     assert_eq!(client.result(number).data, "next");
@@ -66,7 +66,7 @@ fn moves_on(deed: &str) {
     let third = stage.worker("work", 1);
     let number = client.enqueue("work", "echo well");
     assert_eq!(client.result(number).data, "well");
-    assert_eq!(third.starts().len(), 1, "the quarantined job did not come back");
+    assert_eq!(third.wait_starts(1).len(), 1, "the quarantined job did not come back");
     client.finish();
 }
 

@@ -583,7 +583,6 @@ fn over_len(over: &Over) -> u64 {
     }
 }
 
-/// Whether the deadline of a job nobody holds is over.
 /// Whether its time is over, and no broker can have heard of it: one that has may know of another end. Under an
 /// application's id anybody may have submitted it.
 fn is_late(entry: &Entry, now: Now) -> bool {

@@ -44,6 +44,15 @@ impl Worker {
         lines.filter_map(|line| started(line.trim_end())).collect()
     }
 
+    /// Waits until it has begun so many jobs, and gives all it has begun. A job's result can be there before the line
+    /// about its start was read.
+    #[track_caller]
+    pub fn wait_starts(&self, count: usize) -> Vec<Started> {
+        eventually(&format!("{count} starts by worker {}", self.0.pid()), SOON, || {
+            Some(self.starts()).filter(|starts| starts.len() >= count)
+        })
+    }
+
     /// Waits until it has begun this job, and says when and as which attempt.
     #[track_caller]
     pub fn wait_start(&self, id: &str) -> Started {
