@@ -2,6 +2,7 @@
 //!
 //! Invariant: locked only for moments, by the caller and the serving thread; nothing else is locked meanwhile.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
@@ -20,11 +21,14 @@ pub(super) struct Call {
 /// What a call has come to so far.
 #[derive(Default)]
 pub(super) struct Progress {
-    /// Jobs the broker took, in order, before the first it refused.
+    /// The broker took so many of the call's jobs, from the first on.
     pub(super) accepted: usize,
+    /// Jobs it took behind one it has not taken.
+    ahead: BTreeSet<usize>,
     /// Jobs it took or refused.
     pub(super) confirmed: usize,
-    pub(super) refused: Option<(u32, Failure)>,
+    /// The first one it refused.
+    refused: Option<(usize, Failure)>,
     pub(super) ended: Vec<(JobId, Result<Arc<Verdict>, Failure>)>,
     pub(super) answer: Option<Result<News, Failure>>,
     /// The serving thread has looked at what is asked.
@@ -34,6 +38,36 @@ pub(super) struct Progress {
     /// The handle has ended.
     pub(super) is_over: bool,
     is_waiting: bool,
+}
+
+impl Progress {
+    /// The broker took or refused the job with this index. Refusals do not wait for the store and jobs that are known
+    /// already do not wait for the broker, so this comes in any order.
+    pub(super) fn confirm(&mut self, index: u32, result: Result<(), Failure>) {
+        let index = index as usize;
+        self.confirmed += 1;
+        match result {
+            Ok(()) if index == self.accepted => {
+                self.accepted += 1;
+                while self.ahead.remove(&self.accepted) {
+                    self.accepted += 1;
+                }
+            }
+            Ok(()) => {
+                self.ahead.insert(index);
+            }
+            Err(failure) => {
+                if self.refused.as_ref().is_none_or(|(first, _)| index < *first) {
+                    self.refused = Some((index, failure));
+                }
+            }
+        }
+    }
+
+    /// Why the job behind the last accepted one was refused, if it was.
+    pub(super) fn refusal(&self) -> Option<&Failure> {
+        self.refused.as_ref().filter(|(index, _)| *index == self.accepted).map(|(_, failure)| failure)
+    }
 }
 
 /// Why a wait ended.
@@ -111,5 +145,35 @@ impl Call {
                 return (guard, woken);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `submit` told its caller how many jobs were confirmed before one was refused, in the order of confirmations: of a batch
+    /// submitted again, some of it known already, jobs that had been refused got an OK, and one that was accepted got none.
+    /// Found by killing processes.
+    #[test]
+    fn accepted_counts_from_the_first_job_in_whatever_order_they_are_confirmed() {
+        let full = || Err(Failure::store_full("full", 50));
+        let mut progress = Progress::default();
+        progress.confirm(3, Ok(()));
+        progress.confirm(4, Ok(()));
+        assert_eq!(progress.accepted, 0, "nothing is known of the first");
+        progress.confirm(5, full());
+        progress.confirm(2, full());
+        assert!(progress.refusal().is_none(), "the first may yet be accepted");
+        progress.confirm(0, Ok(()));
+        progress.confirm(1, Ok(()));
+        assert_eq!((progress.accepted, progress.confirmed), (2, 6));
+        assert!(progress.refusal().is_some());
+
+        let mut progress = Progress::default();
+        for index in [2, 1, 0, 3] {
+            progress.confirm(index, Ok(()));
+        }
+        assert_eq!((progress.accepted, progress.refusal()), (4, None));
     }
 }

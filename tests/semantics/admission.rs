@@ -43,6 +43,26 @@ fn an_applications_id_is_remembered_after_its_result_is_gone() {
     assert_eq!(rig.submit_job(client, job), Err(Status::Conflict));
 }
 
+/// A batch under ids of the library was partly refused because the store was full, or not confirmed in time. Its client did as it
+/// is told, submitted the same ids again, and heard CONFLICT for those the broker had: an id that an application names comes with
+/// the sum of its content, the library's own do not. Found by killing processes.
+#[test]
+fn a_librarys_id_may_be_named_by_its_application_afterwards() {
+    let mut rig = Rig::new();
+    let (client, mut worker) = (rig.client(), rig.worker(1));
+    let mut job = rig.job(JobOptions::default());
+    rig.submit_job(client, job.clone()).unwrap();
+    job.content = Some(vec![1; 16]);
+    rig.submit_job(client, job.clone()).unwrap();
+    let grant = rig.start(worker);
+    rig.submit_job(client, job.clone()).unwrap();
+    rig.complete(&mut worker, grant.lease);
+    rig.submit_job(client, job.clone()).unwrap();
+    assert_eq!(rig.outcome(client, job.id), Some(Outcome::Done));
+    assert!(rig.grant(worker).is_none(), "it is not run again");
+    assert_eq!(rig.broker.jobs().counters().submitted, 1);
+}
+
 #[test]
 fn ids_of_yesterday_and_of_tomorrow_are_refused_by_name() {
     let mut rig = Rig::new();

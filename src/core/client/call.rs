@@ -61,8 +61,9 @@ impl ClientCore {
     /// The application submits an id again that is under way: it becomes part of what is already known.
     fn join(&mut self, key: u32, order: Order) {
         let Some(entry) = self.table.get_mut(key) else { return };
-        let was_submitted_here = entry.order > 0;
-        if was_submitted_here && entry.content != order.submission.content {
+        // An id of this library has no content to compare: who names it got it from us.
+        let is_other = entry.content.is_some() && entry.content != order.submission.content;
+        if entry.order > 0 && is_other {
             let message = format!("id {} is in use for a job with other content", entry.id);
             return self.refuse_order(&order, Failure::new(Status::Conflict, message));
         }

@@ -542,6 +542,24 @@ fn a_job_that_was_only_asked_about_is_submitted_all_the_same() {
     assert_eq!((delivery.id, delivery.tag), (id(1), 1));
 }
 
+/// A submit that was not confirmed in time says: submit the same ids again. The client that did so was told CONFLICT by its own
+/// library, which compared the sum of the content that comes with a named id to none. Found by killing processes.
+#[test]
+fn an_unconfirmed_job_may_be_submitted_again_under_the_librarys_id() {
+    let mut play = Play::new(BIG);
+    play.up(true, true);
+    play.submit(1, |order| order.confirm = Some((1, 0)));
+    assert_eq!(submitted(&play.commands()), [(id(1), false)]);
+    play.core.abandon(1, Some(id(1)));
+    play.submit(1, |order| {
+        order.submission.content = Some(vec![1; 32]);
+        order.confirm = Some((2, 0));
+    });
+    assert_eq!(play.commands(), [], "it is on its way");
+    play.ack_all();
+    assert_eq!(play.events(), [ClientEvent::Confirmed { ticket: 2, index: 0, result: Ok(()) }]);
+}
+
 /// A cancellation was answered "for ever", the broker restarted before it had pushed the end, and the client submitted
 /// the job to the next broker, where it ran. Found by simulation.
 #[test]

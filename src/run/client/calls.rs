@@ -80,8 +80,8 @@ impl ClientHandle {
         let total = jobs.len();
         let said = shared.submit_in_pieces(jobs, &call, &wait, until);
         let (progress, woken) = call.wait(Some(&wait), until, |progress| progress.confirmed >= said.count);
-        let failure = match (&progress.refused, said.failure, woken) {
-            (Some((_, failure)), _, _) => Some(failure.clone()),
+        let failure = match (progress.refusal(), said.failure, woken) {
+            (Some(failure), _, _) => Some(failure.clone()),
             (None, Some(failure), _) => Some(failure),
             (None, None, Woken::Done) => None,
             (None, None, woken) => Some(shared.unconfirmed(woken)),

@@ -207,16 +207,7 @@ impl Server {
             match event {
                 ClientEvent::Confirmed { ticket, index, result } => {
                     let Some(call) = self.answered(ticket) else { continue };
-                    call.note(|progress| {
-                        progress.confirmed += 1;
-                        match result {
-                            Ok(()) if progress.refused.is_none() => progress.accepted += 1,
-                            Ok(()) => {}
-                            Err(failure) => {
-                                progress.refused.get_or_insert((index, failure));
-                            }
-                        }
-                    });
+                    call.note(|progress| progress.confirm(index, result));
                     touch(&mut touched, call);
                 }
                 ClientEvent::Ended { ticket, id, result } => {
