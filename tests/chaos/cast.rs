@@ -140,7 +140,7 @@ impl Cast {
         let endpoint = if is_far { self.clients_proxy.endpoint() } else { self.folder.ipc("broker") };
         let mut command = command(self.prefix.program("chaos_client"));
         command.arg(format!("c{number}"));
-        command.arg(if number % 2 == 0 { "library" } else { "application" });
+        command.arg(if number.is_multiple_of(2) { "library" } else { "application" });
         command.arg(if number < CLIENTS / 2 { "wait" } else { "next" });
         command.arg(self.folder.join("logs")).arg(mode).env("FOREBAY_BROKER", endpoint);
         self.clients[number].process = Some(Process::start(&mut command));
