@@ -101,3 +101,20 @@ fn a_worker_that_comes_back_too_late_is_told_that_its_last_attempt_was_lost() {
     assert_eq!(rig.revoked(worker).map(|(lease, _)| lease), Some(grant.lease));
     assert_eq!(rig.beat(worker.session, &[grant.lease]), [grant.lease]);
 }
+
+/// A worker lost its connection for a while with one job that it had not begun. The job was taken for begun, since the
+/// START might have been lost; when the worker came back and gave it back, nobody had it until its lease was over.
+#[test]
+fn a_job_that_was_taken_for_begun_and_is_given_back_goes_on_at_once() {
+    let mut rig = Rig::new();
+    let (client, worker) = (rig.client(), rig.worker(1));
+    let id = rig.submit(client, JobOptions { attempts: Some(2), ..JobOptions::default() });
+    let grant = rig.grant(worker).expect("it is handed out");
+    rig.drop_connection(worker.session);
+    rig.pass_ms(600);
+    rig.come_back(worker.session);
+    rig.send(worker.session, ToBroker::Unstarted(grant.lease));
+    let other = rig.worker(1);
+    let again = rig.start(other);
+    assert_eq!((again.id, again.attempt), (id, 1));
+}

@@ -167,6 +167,12 @@ impl JobTable {
             End::Unstarted => {
                 if matches!(self.job(slot).state, State::Leased { .. }) {
                     self.wait_again(now, slot, 0, "given back");
+                } else if matches!(self.job(slot).state, State::Running { .. }) {
+                    // It was taken for begun when its worker's session ended, and was not: the worker came back.
+                    let job = self.job_mut(slot);
+                    job.note_attempt_end(RELEASED, None, now.wall_ms);
+                    job.attempts = job.attempts.saturating_sub(1);
+                    self.wait_again(now, slot, 0, "given back");
                 }
             }
             End::Lost { .. } => {}
