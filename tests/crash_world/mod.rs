@@ -1,6 +1,8 @@
 //! A made-up broker that writes records as a real one would.
 
-mod state;
+pub(crate) mod cut;
+pub(crate) mod flip;
+pub(crate) mod state;
 
 use bytes::Bytes;
 use forebay::core::record::{AttemptError, Buried, QueueKept, Record};

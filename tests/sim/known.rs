@@ -25,6 +25,8 @@ pub(crate) struct Known {
     /// Its place in the order of acceptance.
     pub(crate) sequence: u64,
     pub(crate) taken_us: u64,
+    /// In which life of the broker.
+    pub(crate) taken_in: u64,
     /// It could be handed out as soon as it was taken.
     pub(crate) at_once: bool,
     pub(crate) durable: bool,
@@ -35,6 +37,8 @@ pub(crate) struct Known {
     pub(crate) token: u64,
     pub(crate) is_revoked: bool,
     pub(crate) was_granted: bool,
+    /// How often it was asked back from a worker since it was begun last.
+    pub(crate) recalls: u32,
     pub(crate) started: BTreeSet<u64>,
     /// Attempts whose START came and that count, and grants: one whose START died with its worker may count too.
     pub(crate) attempts: u32,
@@ -57,6 +61,9 @@ pub(crate) struct Session {
     pub(crate) queues: BTreeSet<String>,
     pub(crate) granted: u64,
     pub(crate) demand_max: u64,
+    /// How often it submitted or asked about each job, and was told its end.
+    pub(crate) asked: BTreeMap<JobId, u32>,
+    pub(crate) told: BTreeMap<JobId, u32>,
     /// Jobs it presented.
     pub(crate) presented: BTreeMap<JobId, Shown>,
 }

@@ -136,8 +136,9 @@ impl<J: SimJobs> World<J> {
 
     /// The core hands over records. They are written later, together with what is handed over until then.
     pub(crate) fn hand_over(&mut self, broker: &mut Broker<J>, upto: u64, records: Vec<Record>) {
-        let since_us = self.store.stuck_since_us.take().unwrap_or(self.now_us);
-        self.judge.written.hand_over(since_us, &records);
+        let stuck_us = self.store.stuck_since_us.take();
+        let since_us = stuck_us.unwrap_or(self.now_us);
+        self.judge.written.hand_over(since_us, stuck_us.is_none(), &records);
         self.store.waiting.extend(records);
         self.store.upto = upto;
         if self.store.is_busy {

@@ -10,6 +10,7 @@ use forebay::core::record::{Kept, Record};
 use forebay::model::{JobId, Outcome};
 
 use crate::judge::rule;
+use crate::plan::MS;
 use crate::state::State;
 
 /// Where a record stands among those of this life of the broker; 0: it is of a life before.
@@ -37,13 +38,15 @@ pub(crate) struct Written {
     ends: BTreeMap<JobId, WrittenEnd>,
     /// How often each open job was begun, as the records say.
     attempts: BTreeMap<JobId, u32>,
+    /// Jobs that wait for their next attempt, and until when at least.
+    waits: BTreeMap<JobId, u64>,
     /// Jobs dropped after their end.
     gone: BTreeMap<JobId, Number>,
 }
 
 impl Written {
-    /// Records that came into being at `since_us` or later.
-    pub(crate) fn hand_over(&mut self, since_us: u64, records: &[Record]) {
+    /// Records that came into being at `since_us`, or later unless that is exact.
+    pub(crate) fn hand_over(&mut self, since_us: u64, is_exact: bool, records: &[Record]) {
         let first = self.handed + 1;
         for record in records {
             self.handed += 1;
@@ -58,6 +61,11 @@ impl Written {
                     self.attempts.insert(job.id, 0);
                 }
                 Record::Leased { id, token } => {
+                    let until_us = self.waits.remove(id).unwrap_or_default();
+                    rule!(
+                        since_us >= until_us || !is_exact,
+                        "job {id} is handed out at {since_us} us, it was to wait until {until_us} us"
+                    );
                     self.leased.insert((*id, *token), (number, since_us));
                 }
                 Record::Started { id, token, attempt, .. } => {
@@ -69,7 +77,12 @@ impl Written {
                         "attempt {attempt} of job {id} begins, {before} began before"
                     );
                 }
-                Record::Requeued { id, attempts, .. } => {
+                Record::Requeued { id, attempts, not_before_wall_ms, wall_ms, token, .. } => {
+                    let wait_us = not_before_wall_ms.saturating_sub(*wall_ms) * MS;
+                    // Whoever still counts may take it back at any time. Records carry milliseconds.
+                    if *token == 0 && wait_us > MS {
+                        self.waits.insert(*id, since_us + wait_us - MS);
+                    }
                     let before = self.attempts.insert(*id, *attempts).unwrap_or_default();
                     rule!(
                         *attempts <= before,
@@ -139,7 +152,7 @@ impl Written {
     }
 
     /// The broker has started again and this is what it found.
-    pub(crate) fn restart(&mut self, kept: &Kept) {
+    pub(crate) fn restart(&mut self, kept: &Kept, clock_jumps: bool) {
         let mut found = State::of(kept);
         loop {
             fill_in(&mut found, &self.state);
@@ -163,6 +176,11 @@ impl Written {
         self.leased.retain(|_, (number, _)| *number <= last);
         self.ends.retain(|_, end| end.number <= last);
         self.gone.retain(|_, number| *number <= last);
+        let waits = |id: &JobId| {
+            let standing = self.state.jobs.get(id).map(|kept| &kept.standing);
+            standing.is_some_and(|standing| standing.token == 0 && standing.not_before_wall_ms > 0)
+        };
+        self.waits.retain(|id, _| waits(id) && !clock_jumps);
         let begun = kept.jobs.iter().map(|kept| (kept.job.id, kept.standing.attempts));
         self.attempts = begun.collect();
         self.submitted.values_mut().chain(self.gone.values_mut()).for_each(|number| *number = 0);

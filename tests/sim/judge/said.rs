@@ -1,263 +1,19 @@
-//! Stands at the broker's door and at the workers' benches, writes down what passes, and knows the rules.
-//!
-//! It sees the inputs and outputs of the broker's core, the records on their way to the disk, and what workers begin. It
-//! does not look into the table: what it knows of a job it has from what was said. A rule that is broken panics.
-
-use std::collections::{BTreeMap, BTreeSet};
+//! What the broker says, and what may not be said.
 
 use forebay::core::jobs::SessionId;
-use forebay::core::record::{Kept, KeptJob};
-use forebay::core::session::{Input, Output};
-use forebay::model::{JobId, JobRules, Lease, Level, Now, Outcome, ReplyMode, Status, Verdict};
-use forebay::wire::command::{FromBroker, Grant, PeerKind, ToBroker};
+use forebay::core::session::Output;
+use forebay::model::{JobId, Lease, Now, Outcome, ReplyMode, Status, Verdict};
+use forebay::wire::command::{FromBroker, Grant};
 
-use crate::known::{End, Known, Session, Shown};
-use crate::plan::{Fault, MS, Plan, RESULT_TTL_MS, Side};
-use crate::trace::Tally;
+use super::{Judge, rule};
+use crate::known::End;
+use crate::plan::{MS, RESULT_TTL_MS, Side};
 use crate::work::numbers;
-use crate::written::Written;
 
-macro_rules! rule {
-    ($condition:expr, $($words:tt)*) => {
-        if !$condition {
-            panic!("broken: {}", format!($($words)*));
-        }
-    };
-}
-pub(crate) use rule;
-
-/// The judge. See the module's text.
-pub(crate) struct Judge {
-    side: Side,
-    durable: bool,
-    /// Wall clocks jump, and what waits over a restart waits by them.
-    clock_jumps: bool,
-    broker: [u8; 16],
-    pub(crate) lives: u64,
-    jobs: BTreeMap<JobId, Known>,
-    sessions: BTreeMap<SessionId, Session>,
-    next_sequence: u64,
-    /// Which attempt at which bench was begun under which token of which broker.
-    execs: BTreeMap<([u8; 16], u64), u64>,
-    /// Jobs cancelled before they were submitted.
-    cancelled_early: BTreeSet<JobId>,
-    /// Leases that are over and that a worker says it holds; the reply to its beat must say so.
-    over: BTreeMap<SessionId, Vec<Lease>>,
-    asked_to_cancel: BTreeSet<JobId>,
-    /// The job of each token of this life.
-    tokens: BTreeMap<u64, JobId>,
-    /// The highest token of the lives before this one.
-    tokens_before: u64,
-    pub(crate) written: Written,
-    /// Jobs of ours; others are a hostile peer's.
-    ours: BTreeSet<JobId>,
-    pub(crate) tally: Tally,
-}
+/// A job that is asked back more often before it begins goes to and fro.
+const RECALLS_MAX: u32 = 12;
 
 impl Judge {
-    pub(crate) fn new(plan: &Plan) -> Self {
-        Judge {
-            side: plan.side,
-            durable: plan.durable,
-            clock_jumps: plan.has(Fault::ClockJump),
-            broker: [0; 16],
-            lives: 0,
-            jobs: BTreeMap::new(),
-            sessions: BTreeMap::new(),
-            next_sequence: 0,
-            execs: BTreeMap::new(),
-            cancelled_early: BTreeSet::new(),
-            over: BTreeMap::new(),
-            asked_to_cancel: BTreeSet::new(),
-            tokens: BTreeMap::new(),
-            tokens_before: 0,
-            written: Written::default(),
-            ours: BTreeSet::new(),
-            tally: Tally::default(),
-        }
-    }
-
-    /// A broker starts. It knows nothing of what was before, but for what its store kept.
-    pub(crate) fn broker_starts(&mut self, broker: [u8; 16], kept: Option<&Kept>) {
-        rule!(
-            kept.is_none() || self.lives == 0 || broker == self.broker,
-            "the store gives the broker another id after a restart"
-        );
-        self.broker = broker;
-        self.lives += 1;
-        self.sessions.clear();
-        match kept {
-            Some(kept) => self.restart(kept),
-            None => {
-                self.jobs.clear();
-                self.tokens.clear();
-                self.cancelled_early.clear();
-            }
-        }
-    }
-
-    /// The broker has started again on its store.
-    fn restart(&mut self, kept: &Kept) {
-        self.written.restart(kept);
-        self.tokens_before = self.tokens.last_key_value().map_or(0, |(token, _)| *token);
-        let by_id: BTreeMap<JobId, &KeptJob> = kept.jobs.iter().map(|kept| (kept.job.id, kept)).collect();
-        let written = &self.written;
-        self.jobs.retain(|id, job| {
-            if let Some(kept) = by_id.get(id).filter(|_| job.durable) {
-                job.restart(kept);
-                return true;
-            }
-            // A volatile job is gone, one that was not acknowledged may be. Of one that is over an application's id stays.
-            let was_written = written.end(*id).is_some();
-            rule!(
-                !job.durable || !job.accepted || was_written,
-                "job {id} was acknowledged, and is not there after a restart"
-            );
-            job.durable && was_written && job.named
-        });
-    }
-
-    /// A client is about to submit this job.
-    pub(crate) fn expect(&mut self, id: JobId) {
-        self.ours.insert(id);
-    }
-
-    /// A worker begins an attempt.
-    pub(crate) fn begins(&mut self, exec: u64, broker: [u8; 16], lease: Lease) {
-        let before = self.execs.insert((broker, lease.token), exec);
-        rule!(before.is_none(), "token {:x} was handed to a bench twice", lease.token);
-    }
-
-    pub(crate) fn input(&mut self, now: Now, input: &Input) {
-        match input {
-            Input::Opened { session, hello, .. } => {
-                let known = Session {
-                    kind: hello.kind,
-                    name: hello.name.clone(),
-                    host: hello.host.clone(),
-                    submits: BTreeMap::new(),
-                    refused: BTreeSet::new(),
-                    open: BTreeSet::new(),
-                    releases: BTreeMap::new(),
-                    queues: BTreeSet::new(),
-                    granted: 0,
-                    demand_max: 0,
-                    presented: BTreeMap::new(),
-                };
-                rule!(self.sessions.insert(*session, known).is_none(), "{session:?} was opened twice");
-            }
-            Input::Closed { session, .. } => {
-                self.sessions.remove(session);
-            }
-            Input::Command { session, number, command } => self.command(now, *session, *number, command),
-            Input::Beat { session, held } => {
-                let is_over = |lease: &&Lease| {
-                    let job = self.tokens.get(&lease.token).and_then(|id| self.jobs.get(id));
-                    job.is_some_and(|job| job.end.is_some() || job.cancelled || job.token > lease.token)
-                };
-                let over = held.iter().filter(is_over).copied().collect();
-                self.over.insert(*session, over);
-            }
-            Input::Congested { .. } | Input::Dropped { .. } | Input::Returned { .. } => {}
-        }
-    }
-
-    fn command(&mut self, now: Now, id: SessionId, number: u64, command: &ToBroker) {
-        let Some(session) = self.sessions.get_mut(&id) else { return };
-        rule!(session.open.insert(number), "command {number} of {id:?} reached the core twice");
-        match (session.kind, command) {
-            (PeerKind::Client, ToBroker::Cancel { id, own: true, .. }) => {
-                // It may be cancelled from now on, though nobody is told yet.
-                self.asked_to_cancel.insert(*id);
-                if let Some(job) = self.jobs.get_mut(id) {
-                    job.at_once = false;
-                }
-            }
-            (PeerKind::Client, ToBroker::Submit(job)) => {
-                session.submits.insert(number, job.id);
-                session.refused.remove(&job.id);
-                let owner = session.name.clone();
-                let rules = JobRules::default().with(&job.options);
-                let durable = self.durable && rules.level != Level::Volatile;
-                let sequence = self.next_sequence;
-                self.next_sequence += 1;
-                self.jobs.entry(job.id).or_insert(Known {
-                    at_once: !job.resent && rules.delay_ms == 0 && !self.asked_to_cancel.contains(&job.id),
-                    named: job.content.is_some(),
-                    queue: job.queue.clone(),
-                    owner,
-                    sequence,
-                    taken_us: now.us,
-                    durable,
-                    accepted: false,
-                    reply: job.reply,
-                    rules,
-                    token: 0,
-                    is_revoked: false,
-                    was_granted: false,
-                    started: BTreeSet::new(),
-                    attempts: 0,
-                    grants: 0,
-                    cancelled: self.cancelled_early.contains(&job.id),
-                    end: None,
-                    end_is_forgotten: false,
-                });
-            }
-            (PeerKind::Worker, ToBroker::Register { queue, .. }) => {
-                session.queues.insert(queue.clone());
-            }
-            (PeerKind::Worker, ToBroker::Demand { jobs, .. }) => {
-                session.demand_max = session.demand_max.max(*jobs);
-            }
-            (PeerKind::Worker, ToBroker::Present(held)) => {
-                let exec = self.execs.get(&(held.broker, held.token)).copied();
-                let (broker, token, attempt) = (held.broker, held.token, held.attempt);
-                session.presented.insert(held.id, Shown { exec, broker, token, attempt });
-            }
-            (PeerKind::Worker, ToBroker::Start(lease)) => {
-                let is_late = self.side == Side::Delayed;
-                if let Some(job) = self.current(*lease)
-                    && job.started.insert(lease.token)
-                {
-                    job.attempts += 1;
-                    // With a jobs side that answers late, a release may not be said to be taken yet.
-                    rule!(
-                        is_late || job.attempts <= job.rules.attempts,
-                        "an attempt beyond {} begins under token {:x}",
-                        job.rules.attempts,
-                        lease.token
-                    );
-                }
-            }
-            (PeerKind::Worker, ToBroker::Release { lease, .. }) => {
-                let is_counted = self.current(*lease).is_some_and(|job| job.started.contains(&lease.token));
-                if self.side == Side::Plain {
-                    // It is taken, and another attempt may follow before this one is said to be.
-                    return if is_counted {
-                        self.released(*lease)
-                    };
-                }
-                if let Some(session) = self.sessions.get_mut(&id).filter(|_| is_counted) {
-                    session.releases.insert(number, *lease);
-                }
-            }
-            _ => {}
-        }
-    }
-
-    /// A release was taken: the attempt does not count.
-    fn released(&mut self, lease: Lease) {
-        let job = self.tokens.get(&lease.token).and_then(|job| self.jobs.get_mut(job));
-        let Some(job) = job else { return };
-        job.attempts -= u32::from(job.started.remove(&lease.token));
-    }
-
-    /// The job this lease is the last of, if it has not ended.
-    fn current(&mut self, lease: Lease) -> Option<&mut Known> {
-        let job = self.jobs.get_mut(self.tokens.get(&lease.token)?)?;
-        (job.token == lease.token && job.end.is_none() && !job.is_revoked).then_some(job)
-    }
-
     pub(crate) fn output(&mut self, now: Now, output: &Output) {
         match output {
             Output::Send { session, command } => self.said(now, *session, command),
@@ -320,7 +76,19 @@ impl Judge {
             }
             FromBroker::Grant(grant) => self.granted(now, to, grant),
             FromBroker::Adopt { id, lease } => self.adopted(to, *id, *lease),
-            FromBroker::Result { id, verdict } => self.ended(now, *id, verdict),
+            FromBroker::Result { id, verdict } => {
+                if let Some(session) = self.sessions.get_mut(&to) {
+                    let told = session.told.entry(*id).or_default();
+                    *told += 1;
+                    // What waits in a reply box comes unasked, and who asks twice may be told twice.
+                    let asked = session.asked.get(id).copied().unwrap_or_default();
+                    rule!(
+                        *told == 1 || asked > 1 || !session.name.is_empty() || self.side == Side::Delayed,
+                        "{to:?} is told the end of job {id} {told} times and has asked once"
+                    );
+                }
+                self.ended(now, *id, verdict);
+            }
             FromBroker::State { id, status: Status::Ok, state, .. } => {
                 let end = self.jobs.get(id).and_then(|job| job.end.as_ref());
                 // With a jobs side that answers late, a state may be older than the end.
@@ -341,7 +109,17 @@ impl Judge {
             FromBroker::Unsupported { number, code } => {
                 rule!(!self.is_ours(to), "command {number} of a peer of ours is answered UNSUPPORTED {code}");
             }
-            FromBroker::Recall(_) => self.tally.one("recalled"),
+            FromBroker::Recall(lease) => {
+                self.tally.one("recalled");
+                if let Some(job) = self.current(*lease) {
+                    job.recalls += 1;
+                    rule!(
+                        job.recalls <= RECALLS_MAX,
+                        "under {lease:?} a job is asked back for the {}th time",
+                        job.recalls
+                    );
+                }
+            }
             FromBroker::Stale(lease) => {
                 self.tally.one("stale answers");
                 if let Some(session) = self.sessions.get_mut(&to) {
@@ -457,7 +235,7 @@ impl Judge {
                 && other.rules.queue_ms == 0
                 && other.rules.deadline_ms == 0
         });
-        rule!(before.is_none(), "job {id} is handed out before {before:?}, which came first");
+        rule!(before.is_none(), "job {id} is handed out before one that came first: {before:?}");
     }
 
     /// A token is given for the job: it is new, and higher than those before.
@@ -554,6 +332,7 @@ impl Judge {
         self.tally.one(&format!("outcome {}", end.outcome.name()));
         let (rules, token, attempts) = (job.rules.clone(), job.token, job.attempts);
         let grants = job.grants;
+        let (job_us, job_in) = (job.taken_us, job.taken_in);
         if job.durable {
             self.needs("RESULT", id, self.written.ended(id));
             if let Some(written) = self.written.end(id) {
@@ -569,6 +348,16 @@ impl Judge {
             Outcome::Waiting | Outcome::Running | Outcome::Rejected => false,
             _ => true,
         };
+        let born = (job_us, job_in);
+        let shortest_ms = [rules.queue_ms, rules.deadline_ms].into_iter().filter(|ms| *ms > 0).min();
+        let over_us = born.0 + shortest_ms.unwrap_or_default() * MS;
+        // Over a restart the time passes by the wall clock, and in milliseconds.
+        let by_wall = self.lives > born.1;
+        rule!(
+            end.outcome != Outcome::Expired || now.us + MS >= over_us || (by_wall && self.clock_jumps),
+            "job {id} expired at {} us, its time was over at {over_us} us",
+            now.us
+        );
         rule!(is_possible, "job {id} with the rules {rules:?} ended {:?}", end.outcome);
         rule!(
             end.attempt <= rules.attempts,
