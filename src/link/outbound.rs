@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use bytes::{Bytes, BytesMut};
 
 use crate::model::limits;
+use crate::model::{Planted, planted};
 use crate::wire::WireError;
 use crate::wire::codec::{Chunk, Command, Place, Placement, Writer};
 use crate::wire::header::{HEADER_LEN, Header};
@@ -317,7 +318,7 @@ impl Outbound {
 
     /// Drops what the other side received and counts the rest as never sent.
     pub(crate) fn resync(&mut self, received: u64) {
-        self.drop_upto(received);
+        self.drop_upto(if planted(Planted::LoseUnacknowledged) { self.sent_max } else { received });
         let mut again: VecDeque<Block> = VecDeque::new();
         let mut entries = self.entries.iter();
         for sent in std::mem::take(&mut self.sent) {

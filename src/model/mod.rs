@@ -9,6 +9,7 @@ pub mod limits;
 pub mod meta;
 pub mod outcome;
 pub mod owner;
+mod planted;
 pub mod queue_name;
 pub mod status;
 pub mod time;
@@ -20,6 +21,9 @@ pub use lease::{Lease, Stop, Token};
 pub use meta::Meta;
 pub use outcome::{Outcome, Verdict};
 pub use owner::Owner;
+#[cfg(feature = "planted-faults")]
+pub use planted::{PLANTED, plant};
+pub(crate) use planted::{Planted, planted};
 pub use queue_name::QueueName;
 pub use status::{Failure, Status};
 pub use time::Now;

@@ -7,6 +7,7 @@ use crate::core::broker::{Broker, What};
 use crate::core::jobs::{Answer, Asker, Jobs, SessionId, Word};
 use crate::model::limits::BUSY_RETRY_MS;
 use crate::model::{Failure, JobId, Now, Outcome, Status, Submission, Verdict};
+use crate::model::{Planted, planted};
 use crate::wire::command::{FromBroker, GetMode, PeerKind, ToBroker};
 
 impl<J: Jobs> Broker<J> {
@@ -194,7 +195,8 @@ impl<J: Jobs> Broker<J> {
 
     /// A job has ended: its watchers are told, and whoever submitted it if it wanted to be.
     pub(super) fn ended(&mut self, id: JobId, asker: &Asker, push: bool, verdict: &Arc<Verdict>) {
-        let watchers = self.watchers.remove(&id).unwrap_or_default();
+        let watchers =
+            self.watchers.remove(&id).filter(|_| !planted(Planted::DropWaiter)).unwrap_or_default();
         for &session in &watchers {
             if let Some(Side::Client(client)) = self.side(session) {
                 client.watching.remove(&id);
@@ -207,6 +209,9 @@ impl<J: Jobs> Broker<J> {
         };
         let Some(Side::Client(client)) = self.side(session) else { return };
         client.backlog.push_back((id, verdict.clone()));
+        if planted(Planted::DeliverTwice) {
+            client.backlog.push_back((id, verdict.clone()));
+        }
         self.push_backlog(session);
     }
 

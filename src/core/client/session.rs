@@ -12,6 +12,7 @@ use crate::core::client::{
 use crate::model::{
     Body, Failure, Headers, JobId, Level, Meta, Now, Outcome, ReplyMode, Status, Submission, Verdict, limits,
 };
+use crate::model::{Planted, planted};
 use crate::wire::command::{FromBroker, GetMode, Terms, ToBroker};
 
 /// News that make a job worth keeping here until its end is known.
@@ -68,7 +69,9 @@ impl ClientCore {
             match &mut entry.stage {
                 Stage::Queued { .. } => queue.push((entry.order, key, entry.id)),
                 Stage::Over(_) => {}
-                stage @ (Stage::Sent | Stage::Held) if entry.submission.is_some() => {
+                stage @ (Stage::Sent | Stage::Held)
+                    if entry.submission.is_some() && !planted(Planted::ForgetResend) =>
+                {
                     *stage = Stage::Queued { again: true };
                     queue.push((entry.order, key, entry.id));
                     resent += 1;
@@ -212,7 +215,9 @@ impl ClientCore {
             let Some((sent, Unacked::Submit(key, id))) = self.unacked.pop_front() else { continue };
             // A refused job may have been submitted again since, under the same id.
             let is_this = |entry: &Entry| {
-                entry.id == id && entry.sent_number == sent && matches!(entry.stage, Stage::Sent)
+                entry.id == id
+                    && (entry.sent_number == sent || planted(Planted::AcceptOther))
+                    && matches!(entry.stage, Stage::Sent)
             };
             if self.table.get(key).is_some_and(is_this) {
                 self.accepted(key);

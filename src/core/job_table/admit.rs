@@ -12,6 +12,7 @@ use crate::model::limits::{
     INTERVAL_MS_MAX, PRIORITY_MAX, QUEUES_MAX, STORE_RETRY_MS,
 };
 use crate::model::{Failure, JobOptions, JobRules, Level, Now, QueueName, ReplyMode, Status, Submission};
+use crate::model::{Planted, planted};
 
 impl JobTable {
     pub(super) fn admit(&mut self, now: Now, tag: Tag, asker: &Asker, job: Submission) {
@@ -36,7 +37,7 @@ impl JobTable {
         let slot = self.insert(now, asker, job, rules);
         let job = self.job(slot);
         let (durable, delay_ms) = (job.durable, job.rules.delay_ms);
-        self.answer(durable, tag, Answer::Done);
+        self.answer(durable && !planted(Planted::AcknowledgeEarly), tag, Answer::Done);
         if self.claim_orphan(now, slot) {
             return;
         }

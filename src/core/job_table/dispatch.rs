@@ -14,6 +14,7 @@ use crate::core::jobs::{Allowance, Class, Event, WorkerId};
 use crate::core::record::Record;
 use crate::model::limits::RECALL_AFTER_US;
 use crate::model::{Lease, Now, QueueName, Stop};
+use crate::model::{Planted, planted};
 use crate::wire::command::Grant;
 
 /// One queue of one worker.
@@ -441,7 +442,7 @@ impl JobTable {
     /// Makes the worker the job's holder, under a new token.
     pub(super) fn hold(&mut self, now: Now, slot: u32, id: WorkerId) -> u64 {
         let token = self.next_token;
-        self.next_token += 1;
+        self.next_token += u64::from(!planted(Planted::ReuseToken) || !token.is_multiple_of(16));
         let (name, previous) = {
             let job = self.job_mut(slot);
             let previous = job.holder.filter(|_| job.token != 0).map(|holder| (holder, job.lease(slot)));
@@ -572,7 +573,7 @@ impl JobTable {
         let name = self.job(slot).queue.clone();
         let token = self.hold(now, slot, id);
         let worker = self.workers.get_mut(&id).expect("a worker that is granted a job is there");
-        worker.granted += 1;
+        worker.granted += u64::from(!planted(Planted::ExceedDemand));
         worker.last_grant = token;
         if worker.held.len() > worker.started_max.max(1) {
             self.queues.get_mut(&name).expect("a job's queue is there").unstarted.insert((token, slot));
@@ -601,6 +602,6 @@ impl JobTable {
         if durable {
             self.job_mut(slot).granted_at = self.records_written;
         }
-        self.tell(durable, Event::Grant { worker: id, grant });
+        self.tell(durable && !planted(Planted::GrantEarly), Event::Grant { worker: id, grant });
     }
 }

@@ -10,6 +10,7 @@ use crate::core::record::{AttemptError, Buried, Record, how_ended};
 use crate::model::{
     Body, Headers, JobId, Meta, Now, Outcome, QueueName, ReplyMode, Status, Submission, Verdict,
 };
+use crate::model::{Planted, planted};
 
 /// What is said of a job that ends.
 pub(super) struct Close {
@@ -112,11 +113,12 @@ impl JobTable {
         if push && !asker.owner.name.is_empty() {
             self.boxes.entry(asker.owner.clone()).or_default().insert(sequence, slot);
         }
-        self.tell(durable, Event::Ended { id, asker, push, verdict });
+        self.tell(durable && !planted(Planted::TellEndEarly), Event::Ended { id, asker, push, verdict });
         if waits_for_a_person {
             self.quarantined.insert(id, slot);
         }
-        if reply == ReplyMode::None && !waits_for_a_person {
+        let is_dropped = reply == ReplyMode::None || planted(Planted::DropResultEarly);
+        if is_dropped && !waits_for_a_person {
             self.remove(now, slot);
         } else {
             self.rearm(slot);
@@ -217,7 +219,9 @@ impl JobTable {
                 self.tell(durable, Self::refuse(tag, Status::State, message));
             }
             _ => {
-                self.cancel_running(now, slot, reason);
+                if !planted(Planted::CancelInWordsOnly) {
+                    self.cancel_running(now, slot, reason);
+                }
                 self.answer(durable, tag, Answer::Done);
             }
         }

@@ -8,6 +8,7 @@ use crate::model::limits::JOB_OVERHEAD_LEN;
 use crate::model::{
     Body, Headers, JobId, JobRules, Lease, Now, Outcome, QueueName, ReplyMode, Token, Verdict,
 };
+use crate::model::{Planted, planted};
 
 /// Where a job stands.
 #[derive(Clone, Debug, PartialEq)]
@@ -133,6 +134,10 @@ impl Job {
     /// Why the job may not begin any more at `now`.
     pub(super) fn overdue(&self, now: Now) -> Option<&'static str> {
         let over = |at_us: Option<u64>| at_us.is_some_and(|at_us| at_us <= now.us);
+        let waited_ms = now.wall_ms.saturating_sub(self.accepted_wall_ms);
+        if planted(Planted::ExpireByWallClock) && (1..=waited_ms).contains(&self.rules.deadline_ms) {
+            return Some("its deadline passed");
+        }
         if over(self.deadline_us()) {
             Some("its deadline passed")
         } else if over(self.queue_deadline_us()) {

@@ -8,6 +8,7 @@ use crate::core::jobs::{Answer, End, Event, Tag, Word, WorkerId};
 use crate::core::record::{Attempt, AttemptError, RELEASED, RUNNING, Record};
 use crate::model::limits::{ATTEMPTS_KEPT_MAX, LOSSES_MAX};
 use crate::model::{Lease, Now, Outcome, Status, Stop};
+use crate::model::{Planted, planted};
 use crate::wire::command::{Fault, Retry};
 
 impl JobTable {
@@ -166,6 +167,10 @@ impl JobTable {
             End::Released { delay_ms } => self.release(now, slot, delay_ms),
             End::Unstarted => {
                 if matches!(self.job(slot).state, State::Leased { .. }) {
+                    if planted(Planted::LosePlace) {
+                        self.job_mut(slot).sequence = self.next_sequence;
+                        self.next_sequence += 1;
+                    }
                     self.wait_again(now, slot, 0, "given back");
                 } else if matches!(self.job(slot).state, State::Running { .. }) {
                     // It was taken for begun when its worker's session ended, and was not: the worker came back.
@@ -183,7 +188,7 @@ impl JobTable {
     /// The application's own failure: another attempt after a wait, or the end.
     fn fail(&mut self, now: Now, slot: u32, fault: Fault) {
         let job = self.job_mut(slot);
-        let last = job.attempts >= job.rules.attempts;
+        let last = job.attempts >= job.rules.attempts + u32::from(planted(Planted::ExceedAttempts));
         if last || fault.retry == Retry::Never {
             let Fault { code, message, detail, meta, .. } = fault;
             return self.close(
@@ -302,7 +307,7 @@ impl JobTable {
     /// No attempt is left to be made.
     pub(super) fn is_exhausted(&self, slot: u32) -> bool {
         let job = self.job(slot);
-        job.attempts >= job.rules.attempts
+        job.attempts >= job.rules.attempts && !planted(Planted::AttemptAfterRestart)
     }
 
     /// The holder of the last attempt has gone silent, or did not come back after a restart.
@@ -360,6 +365,9 @@ impl JobTable {
         let job = self.job(slot);
         if let (Some(worker), true) = (job.holder, job.token != 0) {
             let lease = job.lease(slot);
+            if planted(Planted::ForgetRevoke) {
+                return;
+            }
             self.tell_holder(slot, Event::Revoke { worker, lease, why });
         }
     }
@@ -397,7 +405,7 @@ impl JobTable {
             self.record(true, || requeued);
         }
         self.note(now, slot, Happened::Requeued, why);
-        if wait_ms == 0 {
+        if wait_ms == 0 || planted(Planted::SkipBackoff) {
             return self.enqueue(now, slot);
         }
         self.job_mut(slot).state = State::Delayed { until_us: now.after_ms(wait_ms) };

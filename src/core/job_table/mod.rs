@@ -29,6 +29,7 @@ use crate::core::jobs::{
 use crate::core::record::{Record, StoreStats};
 use crate::core::timers::Timers;
 use crate::model::{Index, JobId, JobRules, Lease, Now, Owner, QueueName, Submission, Token, limits};
+use crate::model::{Planted, planted};
 use crate::wire::command::Presented;
 
 pub use check::Violation;
@@ -271,7 +272,8 @@ impl JobTable {
     /// The job a worker means, if its word still counts.
     fn by_lease(&self, lease: Lease) -> Option<&Job> {
         let job = self.slots.get(lease.slot as usize)?.as_ref()?;
-        (job.token == lease.token && lease.token != 0 && !job.is_ended()).then_some(job)
+        let is_current = job.token == lease.token || planted(Planted::ForgetTokenCheck);
+        (is_current && lease.token != 0 && !job.is_ended()).then_some(job)
     }
 
     /// Sets the job's timeout to what its state needs.
@@ -302,7 +304,7 @@ impl JobTable {
     /// Tells the holder of a job something, never before it is told of its grant.
     fn tell_holder(&mut self, slot: u32, event: Event) {
         let number = self.job(slot).granted_at;
-        if number > self.records_synced {
+        if number > self.records_synced && !planted(Planted::RevokeBeforeGrant) {
             self.unsynced.push_back((number, event));
         } else {
             self.events.push_back(event);

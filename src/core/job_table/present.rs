@@ -10,6 +10,7 @@ use crate::core::jobs::{Answer, Event, Tag, WorkerId};
 use crate::core::record::{Attempt, RUNNING, Record};
 use crate::model::limits::ORPHAN_MS;
 use crate::model::{JobId, Lease, Now};
+use crate::model::{Planted, planted};
 use crate::wire::command::Presented;
 
 /// A presented job without a submission.
@@ -44,6 +45,7 @@ impl JobTable {
         match &job.state {
             State::Ended { .. } => false,
             State::Leased { .. } | State::Running { .. } => same_broker && job.token == held.token,
+            State::Delayed { .. } | State::Queued if planted(Planted::AdoptAnyAttempt) => true,
             State::Delayed { .. } | State::Queued if job.token == held.token && same_broker => {
                 held.token != 0
             }

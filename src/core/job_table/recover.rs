@@ -11,6 +11,7 @@ use crate::core::job_table::entry::{Job, State, requeued_as};
 use crate::core::jobs::{Asker, SessionId};
 use crate::core::record::{Buried, QueueKept, Record, Standing};
 use crate::model::{Headers, JobId, Now, Outcome, ReplyMode, Verdict};
+use crate::model::{Planted, planted};
 
 /// A session nobody has: the one of a job whose submitter has not come back yet.
 const NOBODY: SessionId = SessionId(0);
@@ -80,6 +81,8 @@ impl JobTable {
             | Record::Stands { id, .. } => {
                 self.replay_on(id, replayed, |job| job.standing.apply(&record));
             }
+            Record::Ended { ref verdict, .. }
+                if verdict.outcome == Outcome::Cancelled && planted(Planted::IgnoreCancelAtRestart) => {}
             Record::Ended { id, ref verdict, wall_ms } => self.replay_on(id, replayed, |job| {
                 job.standing.apply(&record);
                 job.verdict = Some((verdict.clone(), wall_ms));
@@ -102,7 +105,7 @@ impl JobTable {
     /// An id that must not run again, though its job is gone.
     fn bury_again(&mut self, now: Now, buried: Arc<Buried>) {
         // A job that is still in the table is buried by `remove`, with what its verdict says.
-        if !self.ids.contains(&buried.id) {
+        if !self.ids.contains(&buried.id) && !planted(Planted::ForgetTombstone) {
             self.tombstones.insert(buried);
             self.tombstones.expire(now.wall_ms);
         }
@@ -123,6 +126,9 @@ impl JobTable {
         let job = self.job_mut(slot);
         (job.token, job.begun, job.suspect) = (standing.token, standing.begun, standing.suspect);
         (job.attempts, job.losses, job.releases) = (standing.attempts, standing.losses, standing.releases);
+        if planted(Planted::LoseAttempts) {
+            job.attempts = 0;
+        }
         (job.history, job.parent) = (standing.history, standing.parent);
         if let Some((verdict, wall_ms)) = verdict {
             return self.settle_ended(now, slot, verdict, wall_ms, forgotten);

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use crate::core::record::Record;
 use crate::model::{Body, JobId, Outcome};
+use crate::model::{Planted, planted};
 use crate::store::StoreError;
 use crate::store::codec::{Decoder, Kind, decode_id};
 use crate::store::disk::Disk;
@@ -185,7 +186,7 @@ impl<D: Disk> Journal<D> {
             return Ok(frame);
         }
         let at = cursor.at;
-        if std::mem::take(&mut cursor.behind_batch) {
+        if std::mem::take(&mut cursor.behind_batch) && !planted(Planted::StopAtLostWitness) {
             cursor.at += HEAD_LEN as u64;
             if let Some(frame) = self.find_frame(cursor)? {
                 return Ok(frame);
@@ -231,7 +232,8 @@ impl<D: Disk> Journal<D> {
         if *submitted != place {
             return Ok(None);
         }
-        let (ended_at, standing) = (*ended, standing.clone());
+        let ended_at = ended.filter(|_| !planted(Planted::CopyWithoutEnd));
+        let standing = standing.clone().filter(|_| !planted(Planted::CopyWithoutStanding));
         let ended = ended_at.map(|ended| self.read_back(ended, Kind::Ended)).transpose()?;
         let stripped = match &ended {
             Some(ended) => self.strip(place, version, payload, ended)?,

@@ -24,6 +24,7 @@ use std::sync::Arc;
 use crate::core::record::{Kept, Record};
 use crate::model::limits::STORE_LEN_MAX;
 use crate::model::{Body, Failure, JobId, Outcome, Status, Verdict};
+use crate::model::{Planted, planted};
 use crate::store::codec::encoded_len_max;
 use crate::store::disk::{Disk, is_full};
 use crate::store::journal::batch::Batch;
@@ -318,7 +319,7 @@ impl<D: Disk> Journal<D> {
 
     /// Notes the start, synced.
     fn boot(&mut self) -> Result<(), StoreError> {
-        self.epoch += 1;
+        self.epoch += u32::from(!planted(Planted::KeepEpoch));
         if let Some(active) = self.segments.back() {
             // What was read may be there in memory only, and is relied on from now on.
             let name = active.name.clone();
@@ -369,6 +370,10 @@ impl<D: Disk> Journal<D> {
     fn make_room(&mut self, records: &[Record]) -> Result<(), StoreError> {
         if self.spares.is_empty() {
             self.restock()?;
+            let takes_jobs = records.iter().any(|record| matches!(record, Record::Submitted { .. }));
+            if takes_jobs && self.spares.is_empty() && planted(Planted::WaitForRoomForEver) {
+                return Err(StoreError::Full);
+            }
         }
         let mut left = self.room();
         let mut wanted: Vec<u64> = Vec::new();
@@ -454,9 +459,11 @@ impl<D: Disk> Journal<D> {
         let mut begin = || {
             self.disk.rename(&spare.name, &name)?;
             // Before its bytes change: under its former name they might still be needed.
-            self.disk.sync_names()?;
+            if !planted(Planted::SkipNameSync) {
+                self.disk.sync_names()?;
+            }
             self.disk.write(&name, 0, &header.encode())?;
-            self.disk.sync(&name)
+            if planted(Planted::SkipHeaderSync) { Ok(()) } else { self.disk.sync(&name) }
         };
         if let Err(error) = begin() {
             return Err(self.fail(&format!("cannot begin {name}"), &error));
@@ -513,7 +520,9 @@ impl<D: Disk> Journal<D> {
         let disk = &mut self.disk;
         let mut write = || {
             disk.write(&active.name, active.at, self.batch.bytes())?;
-            disk.sync(&active.name)?;
+            if !planted(Planted::SkipSync) {
+                disk.sync(&active.name)?;
+            }
             disk.write(&active.name, active.at + len, &witness)
         };
         if let Err(error) = write() {
@@ -531,6 +540,9 @@ impl<D: Disk> Journal<D> {
 
     /// Uses again the files of the segments before `oldest`, which is on the medium by now.
     fn release(&mut self, oldest: Number) -> Result<(), StoreError> {
+        let active = self.segments.back().map_or(oldest, |active| active.number);
+        let oldest =
+            if planted(Planted::RecycleLiveSegment) { active.min(oldest.saturating_add(1)) } else { oldest };
         while let Some(first) = self.segments.front().filter(|first| first.number < oldest) {
             let (name, len) = (first.name.clone(), first.len);
             self.segments.pop_front();

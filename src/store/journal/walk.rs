@@ -4,6 +4,7 @@
 //! its first lsn. The epoch rises only with a batch that begins with `Booted`: what a batch that was cut off left
 //! behind is of an epoch before, and never counts again.
 
+use crate::model::{Planted, planted};
 use crate::store::codec::Kind;
 use crate::store::journal::frame::{COMMIT, COMMIT_LEN, Frame, HEAD_LEN, WITNESS};
 use crate::store::journal::segment::{BODY_AT, Header};
@@ -71,6 +72,9 @@ impl<'a> Walk<'a> {
                 if first != self.lsn {
                     return false;
                 }
+                if planted(Planted::CutTooMuch) && Frame::parse(self.buffer, next, self.seed).is_none() {
+                    return false;
+                }
                 (self.at, self.lsn, self.epoch, self.oldest) = (next, frame.lsn + 1, epoch, oldest);
                 self.behind_batch = true;
                 return true;
@@ -131,7 +135,7 @@ impl<'a> Walk<'a> {
                 Some((first, _)) => first > self.lsn,
                 None => true,
             };
-            if later {
+            if later && !planted(Planted::CallDamageTorn) {
                 return Tail::Damaged { proof_at: at };
             }
             torn_end = torn_end.max(frame.end());
