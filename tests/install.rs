@@ -4,9 +4,8 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use support::{Folder, SOON, binary, command, prefix, run};
+use support::{Folder, SOON, binary, command, has_tool, prefix, run};
 
 const INSTALL: &str = include_str!("../docs/INSTALL.md");
 
@@ -34,16 +33,6 @@ fn installed(folder: &Folder) -> PathBuf {
     let root = folder.join("a prefix");
     run(command(binary!()).arg("prefix").arg(&root), SOON * 10).success();
     root
-}
-
-/// Whether a tool is there; without it the test is skipped by name, and CI has it.
-fn has(tool: &str) -> bool {
-    let is_there = Command::new(tool).arg("--version").output().is_ok_and(|said| said.status.success());
-    if !is_there {
-        assert!(std::env::var_os("CI").is_none(), "CI must have {tool}");
-        eprintln!("SKIPPED: no `{tool}`; install it (Debian: {tool})");
-    }
-    is_there
 }
 
 /// The names of commands as `--help` lists them, those below `store` and the like included.
@@ -90,7 +79,7 @@ fn what_was_installed_is_removed_and_nothing_else() {
 
 #[test]
 fn pkg_config_finds_it_shared_and_static() {
-    if !has("pkg-config") {
+    if !has_tool("pkg-config", "pkg-config") {
         return;
     }
     let folder = Folder::new();
@@ -121,9 +110,49 @@ fn pkg_config_finds_it_shared_and_static() {
     assert_eq!(run(&mut command(&program), SOON).success().text().trim(), env!("CARGO_PKG_VERSION"));
 }
 
+/// A program with a libzmq of its own, shared or static, and libforebay.a, which carries another: each uses its own.
+#[test]
+fn the_static_library_links_beside_an_applications_own_libzmq() {
+    if !has_tool("pkg-config", "pkg-config") {
+        return;
+    }
+    let packages = |arguments: &[&str]| {
+        let mut tool = command("pkg-config");
+        tool.args(arguments).env("PKG_CONFIG_PATH", prefix!().lib().join("pkgconfig"));
+        run(&mut tool, SOON)
+    };
+    if !packages(&["--exists", "libzmq"]).status.success() {
+        return support::skip("no libzmq to link beside; install it (Debian: libzmq3-dev)");
+    }
+    let flags = |arguments: &[&str]| -> Vec<String> {
+        packages(arguments).success().text().split_whitespace().map(str::to_owned).collect()
+    };
+    let folder = Folder::new();
+    let libzmq_shared = flags(&["--libs", "libzmq"]);
+    let mut libzmq_static = flags(&["--static", "--libs", "libzmq"]);
+    // Debian's file names an archive of its own build in passing.
+    libzmq_static.retain(|flag| flag.starts_with('-'));
+    libzmq_static
+        .iter_mut()
+        .filter(|flag| *flag == "-lzmq")
+        .for_each(|flag| *flag = "-l:libzmq.a".to_owned());
+    for libzmq in [libzmq_shared, libzmq_static] {
+        let program = folder.join("program");
+        let mut cc = command("cc");
+        cc.args(["-std=gnu11", "-Wall", "-Wextra", "-Werror", "-I"]).arg(prefix!().include());
+        cc.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/c/beside_libzmq.c")).arg("-o").arg(&program);
+        cc.arg(prefix!().lib().join("libforebay.a")).args(&libzmq);
+        run(cc.args(flags(&["--variable=static_libs", "forebay"])), SOON * 2).success();
+        let said = run(&mut command(&program), SOON).success().text();
+        let (libzmq, forebay) = said.trim().split_once(" beside ").expect("both versions");
+        assert!(libzmq.starts_with("libzmq 4."), "{said}");
+        assert_eq!(forebay, concat!("forebay ", env!("CARGO_PKG_VERSION")));
+    }
+}
+
 #[test]
 fn cmake_finds_it_and_refuses_a_version_that_does_not_fit() {
-    if !has("cmake") {
+    if !has_tool("cmake", "cmake") {
         return;
     }
     let folder = Folder::new();

@@ -3,6 +3,7 @@
 //! One routine makes it, for the demo, for every test over real C programs and for `make install`. The library
 //! comes from cargo and is found by what cargo says it made, never by a guess at a path below `target`.
 
+mod archive;
 mod layout;
 mod pages;
 
@@ -59,7 +60,7 @@ impl Prefix {
     /// Builds the library in the profile this binary was built in and lays it out in `root`.
     pub(crate) fn build(root: &Path) -> Result<Prefix, Failed> {
         let source = Path::new(SOURCE);
-        let made = cargo_build(source)?;
+        let mut made = cargo_build(source)?;
         let missing = |what: &str| Failed::new(Exit::System, format!("cargo did not say where {what} is"));
         for (file, what) in [
             (&made.shared, "the shared library"),
@@ -68,6 +69,7 @@ impl Prefix {
         ] {
             file.as_ref().ok_or_else(|| missing(what))?;
         }
+        made.archive = made.archive.as_deref().map(archive::hide_names).transpose()?;
         let said = |error: io::Error| {
             Failed::new(Exit::System, format!("cannot lay out a prefix in {}: {error}", root.display()))
         };

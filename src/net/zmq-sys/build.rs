@@ -75,6 +75,10 @@ fn main() {
     for call in WATCHED {
         flags.push_str(&format!(" -D{call}=forebay_zmq_{call}"));
     }
+    // GCC makes inline statics unique in the process: a library with one is never unloaded, and the name cannot be hidden.
+    if cc::Build::new().cpp(true).is_flag_supported("-fno-gnu-unique").unwrap_or(false) {
+        flags.push_str(" -fno-gnu-unique");
+    }
     // SAFETY: a build script has one thread here.
     unsafe { env::set_var("CXXFLAGS", flags) };
 

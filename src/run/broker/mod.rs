@@ -9,6 +9,7 @@ mod keeper;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::model::{Failure, Status, limits};
@@ -75,6 +76,7 @@ impl Shared {
 pub struct BrokerThread {
     shared: Arc<Shared>,
     endpoints: Vec<String>,
+    thread: Option<JoinHandle<()>>,
     generation: u32,
 }
 
@@ -96,7 +98,7 @@ impl BrokerThread {
         let bound = router.endpoints().to_vec();
         let driver = Driver::new(settings, keeper, life, router, shared.clone())?;
         let end = shared.clone();
-        spawn_quiet("forebay-broker", move || {
+        let thread = spawn_quiet("forebay-broker", move || {
             let ended = catch_unwind(AssertUnwindSafe(|| driver.run()));
             let ended = ended.unwrap_or_else(|_| {
                 Err(Failure::new(Status::Panic, "the broker's thread ended by a fault of its own"))
@@ -106,7 +108,12 @@ impl BrokerThread {
             }
             end.enter(Phase::Ended(ended));
         })?;
-        Ok(BrokerThread { shared, endpoints: bound, generation: crate::net::generation() })
+        Ok(BrokerThread {
+            shared,
+            endpoints: bound,
+            thread: Some(thread),
+            generation: crate::net::generation(),
+        })
     }
 
     /// Where it really listens.
@@ -167,9 +174,16 @@ impl BrokerThread {
 
 impl Drop for BrokerThread {
     fn drop(&mut self) {
-        // In a forked child the loop's thread does not exist; there is nothing to stop.
-        if self.check_process().is_ok() {
-            let _ = self.stop(None);
+        let thread = self.thread.take();
+        if self.check_process().is_err() {
+            // The thread is the parent's; there is nothing to stop.
+            std::mem::forget(thread);
+            return;
+        }
+        let _ = self.stop(None);
+        if let Some(thread) = thread {
+            // It has said that it ended and is on its way out; a library must not be unloaded under it.
+            let _ = thread.join();
         }
     }
 }

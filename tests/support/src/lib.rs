@@ -80,6 +80,23 @@ impl Default for Folder {
     }
 }
 
+/// Whether a tool is there that not every machine has. Without it a test is skipped by name; CI has every tool.
+#[track_caller]
+pub fn has_tool(tool: &str, debian_package: &str) -> bool {
+    let is_there = command(tool).arg("--version").output().is_ok_and(|said| said.status.success());
+    if !is_there {
+        skip(&format!("no `{tool}`; install it (Debian: {debian_package})"));
+    }
+    is_there
+}
+
+/// Says that a test is skipped and why, which CI does not allow.
+#[track_caller]
+pub fn skip(why: &str) {
+    assert!(std::env::var_os("CI").is_none(), "CI may not skip: {why}");
+    eprintln!("SKIPPED: {why}");
+}
+
 /// Asks until there is an answer; fails the test naming `what` when there is none within `limit`.
 #[track_caller]
 pub fn eventually<T>(what: &str, limit: Duration, mut ask: impl FnMut() -> Option<T>) -> T {
