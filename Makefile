@@ -5,9 +5,11 @@
 #     make demo                     C workers on real files
 #     make install PREFIX=/usr/local    bin, include, lib and share; DESTDIR is put before PREFIX
 #     make uninstall                what install has put there, and nothing else
+#     make wheel                    the package for Python, dist/forebay-*.whl
 
 PREFIX ?= /usr/local
 CARGO  ?= cargo
+PYTHON ?= python3
 
 build:
 	$(CARGO) build --release
@@ -24,4 +26,7 @@ install:
 uninstall:
 	$(CARGO) run --release --quiet -- prefix --remove '$(DESTDIR)$(PREFIX)'
 
-.PHONY: build test demo install uninstall
+wheel: build
+	$(PYTHON) bindings/python/build_wheel.py --out dist
+
+.PHONY: build test demo install uninstall wheel

@@ -1,0 +1,73 @@
+"""Jobs for workers, over the forebay library.
+
+    import forebay
+
+    worker = forebay.Worker()
+
+    @worker.task("hello")
+    def hello(name):
+        return f"Hello, {name}!"
+
+    worker.run()
+
+and elsewhere
+
+    with forebay.Client() as client:
+        print(client.call("hello", "World", timeout=10))
+"""
+
+from ._c import HINT_DRAINING, HINT_SOFT_LIMIT, STOP_CANCELLED, STOP_LEASE_LOST, STOP_RUN_TIME
+from ._library import version as library_version
+from .aio import AsyncClient, AsyncJob
+from .broker import Broker
+from .client import Client, JobFuture
+from .cluster import Cluster, EagerClient
+from .codec import Frames, pack, unpack
+from .errors import (
+    AddressError,
+    ArgumentError,
+    BusyError,
+    ClosedError,
+    ConflictError,
+    CycleError,
+    DeniedError,
+    Error,
+    Fail,
+    ForkedError,
+    InUseError,
+    Interrupted,
+    IoError,
+    JobCancelled,
+    JobError,
+    JobExpired,
+    JobFailed,
+    JobLost,
+    JobQuarantined,
+    JobRejected,
+    JobTimedOut,
+    LeaseLostError,
+    NotFoundError,
+    OptionError,
+    Outcome,
+    OutOfMemoryError,
+    PanicError,
+    ProtocolError,
+    Release,
+    RemoteTraceback,
+    StateError,
+    Stopped,
+    StoreError,
+    StoreFullError,
+    TimedOut,
+    TooLargeError,
+    TooOldError,
+    UnconfirmedError,
+    UnsupportedError,
+)
+from .job import Job
+from .result import Result
+from .worker import Worker
+
+__version__ = library_version()
+
+__all__ = [name for name, value in list(globals().items()) if not name.startswith("_") and not hasattr(value, "__path__")]

@@ -1,0 +1,324 @@
+"""The asyncio client: the library's descriptor in the event loop, and no thread for the jobs.
+
+Invariant: everything that touches a job runs in the loop that the client was first used in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import json
+from typing import Any, AsyncIterable, AsyncIterator, Deque, Dict, Generator, Iterable, Optional, Set, Union
+from uuid import UUID
+
+from . import _c, _desk
+from ._desk import Desk
+from ._library import lib
+from .client import News, Seconds, _id, _result, _seconds, stats_of
+from .codec import Headers
+from .errors import BusyError, Error, JobError, TimedOut, error_of
+from .options import Options, pointer
+from .result import Result
+
+_GRACE_S = 0.25
+_ROOM_S = 0.005
+# Pieces of news after which other tasks get their turn.
+_TURNS_MAX = 8
+
+
+class AsyncJob:
+    """A job that was handed in. `await job` gives what the handler returned, or raises the JobError it ended with."""
+
+    def __init__(self, client: "AsyncClient", queue: str, on_progress: News, on_partial: News) -> None:
+        loop = asyncio.get_running_loop()
+        self.id: UUID
+        self.queue = queue
+        self._client = client
+        self._accepted: "asyncio.Future[None]" = loop.create_future()
+        self._ended: "asyncio.Future[Result]" = loop.create_future()
+        # Nobody has to look: no warning for what was not.
+        self._accepted.add_done_callback(_looked_at)
+        self._ended.add_done_callback(_looked_at)
+        self._on = {_c.KIND_PROGRESS: on_progress, _c.KIND_PARTIAL: on_partial}
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        return self._value().__await__()
+
+    async def _value(self) -> Any:
+        return (await self.wait()).value()
+
+    async def wait(self) -> Result:
+        """How the job ended, whatever its outcome."""
+        return await asyncio.shield(self._ended)
+
+    def done(self) -> bool:
+        """Whether it has ended."""
+        return self._ended.done()
+
+    async def cancel(self) -> None:
+        """Cancels the job, wherever it is."""
+        await self._client.cancel(self.id)
+
+    def news(self, result: Result) -> None:
+        if result.kind == _c.KIND_RESULT:
+            _fulfil(self._accepted, None)
+            _fulfil(self._ended, result)
+        elif result.kind == _c.KIND_REFUSED:
+            self.gone(result.refusal())
+        elif result.kind == _c.KIND_ACCEPTED:
+            _fulfil(self._accepted, None)
+        else:
+            told = self._on.get(result.kind)
+            if told is not None:
+                told(result)
+
+    def gone(self, error: Error) -> None:
+        for future in (self._accepted, self._ended):
+            # Nobody waits in a loop that is closed.
+            if not future.done() and not future.get_loop().is_closed():
+                future.set_exception(error)
+
+    def forget(self, error: Error) -> None:
+        """In a forked child the loop is not running: nobody is there to be told."""
+
+
+def _fulfil(future: "asyncio.Future[Any]", value: Any) -> None:
+    if not future.done():
+        future.set_result(value)
+
+
+def _looked_at(future: "asyncio.Future[Any]") -> None:
+    if not future.cancelled():
+        future.exception()
+
+
+class AsyncClient:
+    """A connection that submits jobs, for asyncio. Arguments as for Client."""
+
+    def __init__(self, endpoint: Optional[str] = None, **options: Any) -> None:
+        self._desk = Desk(endpoint, options)
+        self._loop: Optional[asyncio.AbstractEventLoop] = None
+        self._fd = -1
+
+    async def __aenter__(self) -> "AsyncClient":
+        self._watch()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    def _watch(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self._loop is None:
+            with self._desk.handle as client:
+                self._fd = lib.forebay_client_fd(client)
+            loop.add_reader(self._fd, self._readable)
+            self._loop = loop
+        elif self._loop is not loop:
+            raise error_of(_c.ERR_STATE, "an AsyncClient belongs to the event loop it was first used in; open one in each")
+
+    def _readable(self) -> None:
+        try:
+            for _ in range(_TURNS_MAX):
+                if self._desk.take(0) != _c.OK:
+                    return
+        except Error:
+            self._unwatch()
+
+    def _unwatch(self) -> None:
+        if self._loop is not None and self._fd >= 0:
+            self._loop.remove_reader(self._fd)
+            self._fd = -1
+
+    async def close(self) -> None:
+        """Closes the connection, as Client.close does."""
+        self._unwatch()
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(None, self._desk.handle.close)
+        self._desk.close()
+
+    async def call(
+        self,
+        queue: str,
+        payload: Any = b"",
+        *,
+        timeout: Seconds = None,
+        headers: Optional[Headers] = None,
+        on_progress: News = None,
+        on_partial: News = None,
+        **rules: Any,
+    ) -> Any:
+        """Runs a job and gives what its handler returned, as Client.call does. A call that is cancelled cancels its job."""
+        rules.setdefault("level", "volatile")
+        seconds = _seconds(timeout)
+        if seconds is not None:
+            rules.setdefault("deadline_ms", max(1, round(seconds * 1000)))
+            seconds += _GRACE_S
+        job = await self._start(queue, payload, 0, headers, None, rules, on_progress, on_partial)
+        try:
+            result = await asyncio.wait_for(job.wait(), seconds)
+        except asyncio.TimeoutError:
+            self._leave(job)
+            raise TimedOut(f"the job {job.id} in the queue {queue!r} has not ended in {timeout} s") from None
+        except asyncio.CancelledError:
+            self._leave(job)
+            raise
+        return result.value()
+
+    async def submit(
+        self,
+        queue: str,
+        payload: Any = b"",
+        *,
+        timeout: Seconds = 30,
+        id: Optional[UUID] = None,
+        headers: Optional[Headers] = None,
+        on_progress: News = None,
+        on_partial: News = None,
+        **rules: Any,
+    ) -> AsyncJob:
+        """Hands a job in, waits until the broker holds it, and gives it, as Client.submit does."""
+        job = await self._start(queue, payload, _desk.ACCEPTED, headers, id, rules, on_progress, on_partial)
+        try:
+            await asyncio.wait_for(asyncio.shield(job._accepted), _seconds(timeout))
+        except asyncio.TimeoutError:
+            late = error_of(_c.ERR_UNCONFIRMED, f"the broker has not answered in {timeout} s; submit the same id again", True)
+            late.id = job.id
+            raise late from None
+        return job
+
+    async def map(
+        self,
+        queue: str,
+        payloads: Union[Iterable[Any], AsyncIterable[Any]],
+        *,
+        ordered: bool = True,
+        window: int = 256,
+        return_exceptions: bool = False,
+        headers: Optional[Headers] = None,
+        **rules: Any,
+    ) -> AsyncIterator[Any]:
+        """What the handler returns for each payload, as Client.map does."""
+        rules.setdefault("level", "volatile")
+        source = _source(payloads)
+        line: Deque[AsyncJob] = collections.deque()
+        waits: Dict["asyncio.Future[Result]", AsyncJob] = {}
+        try:
+            is_over = False
+            while True:
+                while not is_over and len(line) < window:
+                    try:
+                        payload = await source.__anext__()
+                    except StopAsyncIteration:
+                        is_over = True
+                        break
+                    job = await self._start(queue, payload, 0, headers, None, rules, None, None)
+                    line.append(job)
+                    waits[job._ended] = job
+                if not line:
+                    return
+                job = await _first(line, waits, ordered)
+                try:
+                    value = (await job.wait()).value()
+                except (JobError, Error) as error:
+                    if not return_exceptions:
+                        raise
+                    value = error
+                yield value
+        finally:
+            for job in line:
+                self._leave(job)
+
+    async def ready(self, timeout: Seconds = None) -> None:
+        """Waits until the broker has welcomed this client."""
+        await self._apart(self._desk.handle.do, lib.forebay_client_ready, timeout=timeout)
+
+    async def wait_workers(self, queue: str, n: int = 1, timeout: Seconds = None) -> None:
+        """Waits until at least `n` workers have registered a queue."""
+        await self._apart(self._desk.handle.do, lib.forebay_client_wait_workers, queue.encode(), n, timeout=timeout)
+
+    async def cancel(self, id: UUID, reason: Optional[str] = None, timeout: Seconds = 10) -> None:
+        """Cancels a job, as Client.cancel does."""
+        await self._apart(
+            self._desk.handle.do, lib.forebay_client_cancel, _id(id), reason and reason.encode(), timeout=timeout
+        )
+
+    async def peek(self, id: UUID, timeout: Seconds = 10) -> Result:
+        """How a job stands, without taking its result."""
+        told = await self._apart(self._desk.handle.wait, lib.forebay_client_peek, _id(id), timeout=timeout)
+        return _result(told, "the broker has not answered", timeout)
+
+    async def admin(self, command: str, timeout: Seconds = 10, **arguments: Any) -> Any:
+        """An operator's command, as Client.admin does."""
+        chosen = Options({f"admin.{key}": value for key, value in arguments.items()})
+        told = await self._apart(
+            self._desk.handle.wait, lib.forebay_client_admin, command.encode(), pointer(chosen), timeout=timeout
+        )
+        return json.loads(_result(told, "the broker has not answered", timeout).data)
+
+    def stats(self) -> Dict[str, Any]:
+        """What this client has counted."""
+        return stats_of(self._desk.handle)
+
+    async def _apart(self, function: Any, *arguments: Any, timeout: Seconds) -> Any:
+        """Runs a call that waits beside the loop."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(None, lambda: function(*arguments, timeout=timeout))
+
+    async def _start(
+        self,
+        queue: str,
+        payload: Any,
+        want: int,
+        headers: Optional[Headers],
+        id: Optional[UUID],
+        rules: Dict[str, Any],
+        on_progress: News,
+        on_partial: News,
+    ) -> AsyncJob:
+        self._watch()
+        job = AsyncJob(self, queue, on_progress, on_partial)
+        want |= _desk.RESULT | _desk.REFUSED
+        want |= _desk.PROGRESS if on_progress else 0
+        want |= _desk.PARTIAL if on_partial else 0
+        while True:
+            try:
+                job.id = self._desk.hand_in(job, queue, payload, want, headers, id, rules)
+                return job
+            except BusyError:
+                # The window has room again as the broker takes jobs or they end.
+                await asyncio.sleep(_ROOM_S)
+
+    def _leave(self, job: AsyncJob) -> None:
+        """Cancels a job nobody waits for any more, without waiting."""
+        if job.done():
+            return
+        try:
+            with self._desk.handle as client:
+                lib.forebay_client_cancel(client, _id(job.id), b"its caller left", 0, None)
+        except Error:
+            pass
+
+
+async def _first(line: Deque[AsyncJob], waits: "Dict[asyncio.Future[Result], AsyncJob]", ordered: bool) -> AsyncJob:
+    """The job of a map whose turn it is, taken out."""
+    if ordered:
+        job = line[0]
+    else:
+        done: "Set[asyncio.Future[Result]]"
+        done, _ = await asyncio.wait(list(waits), return_when=asyncio.FIRST_COMPLETED)
+        job = waits[next(iter(done))]
+    if not job.done():
+        await asyncio.wait([job._ended])
+    line.remove(job)
+    del waits[job._ended]
+    return job
+
+
+async def _source(payloads: Any) -> AsyncIterator[Any]:
+    if hasattr(payloads, "__aiter__"):
+        async for payload in payloads:
+            yield payload
+    else:
+        for payload in payloads:
+            yield payload

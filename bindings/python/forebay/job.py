@@ -1,0 +1,173 @@
+"""A job as its handler sees it.
+
+Invariant: it is answered at most once, and what the library lends lives as long as the Job, which frees it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from ctypes import byref
+from typing import Any, Dict, List, Optional
+from uuid import UUID
+
+from . import _c, codec
+from ._desk import Submission, frame_array
+from ._library import call, lib, milliseconds
+from .errors import Stopped
+from .result import Result, lent
+
+_free = lib.forebay_job_free
+_VIEW_LEN = ctypes.sizeof(_c.forebay_job_view_t)
+
+
+class Job:
+    """What a handler gets as its second argument. `stop`, `hints`, `progress` may be used by any thread."""
+
+    local: Any = None
+    """What the worker's init hook returned in this thread."""
+
+    def __init__(self, pointer: Any) -> None:
+        self._pointer = pointer
+        self._view = _c.forebay_job_view_t(struct_size=_VIEW_LEN)
+        lib.forebay_job_view(pointer, byref(self._view))
+        self._payload: List[Any] = []
+
+    def __del__(self) -> None:
+        if getattr(self, "_pointer", None) is not None:
+            _free(self._pointer)
+
+    def __repr__(self) -> str:
+        return f"<forebay.Job {self.id} of {self.queue!r}, attempt {self.attempt} of {self.attempts_max}>"
+
+    @classmethod
+    def test(
+        cls,
+        queue: str,
+        payload: Any = b"",
+        *,
+        headers: Optional[codec.Headers] = None,
+        id: Optional[UUID] = None,
+        **rules: Any,
+    ) -> "Job":
+        """A job that no broker knows, to test a handler with."""
+        submission = Submission(queue, payload, headers, id, rules)
+        pointer = ctypes.POINTER(_c.forebay_job_t)()
+        call(lib.forebay_job_new_test, byref(submission.struct), byref(pointer))
+        return cls(pointer)
+
+    def test_result(self) -> Result:
+        """What the client of a test job would have got by its answer."""
+        pointer = ctypes.POINTER(_c.forebay_result_t)()
+        call(lib.forebay_job_test_result, self._pointer, byref(pointer))
+        return Result(pointer)
+
+    @property
+    def id(self) -> UUID:
+        """Its id."""
+        return UUID(bytes=bytes(self._view.id.bytes))
+
+    @property
+    def queue(self) -> str:
+        """The queue it waited in."""
+        return str(self._view.queue.decode())
+
+    @property
+    def attempt(self) -> int:
+        """Which attempt this is, from 1."""
+        return int(self._view.attempt)
+
+    @property
+    def attempts_max(self) -> int:
+        """How many there are at most."""
+        return int(self._view.attempts_max)
+
+    @property
+    def payload(self) -> Any:
+        """What the client sent, as the handler gets it."""
+        if not self._payload:
+            self._payload.append(codec.decode(self._view.frames, self._frame, self.headers.get(codec.HEADER)))
+        return self._payload[0]
+
+    @property
+    def data(self) -> bytes:
+        """The first frame of the payload, as it came."""
+        return bytes(self._frame(0))
+
+    @property
+    def frames(self) -> List[bytes]:
+        """All frames of the payload, as they came."""
+        return [bytes(self._frame(i)) for i in range(self._view.frames)]
+
+    @property
+    def headers(self) -> Dict[str, bytes]:
+        """What travelled beside the payload."""
+        name, data, length = ctypes.c_char_p(), ctypes.c_void_p(), ctypes.c_size_t()
+        found: Dict[str, bytes] = {}
+        for i in range(self._view.headers):
+            lib.forebay_job_header_at(self._pointer, i, byref(name), byref(data), byref(length))
+            found[(name.value or b"").decode()] = ctypes.string_at(data.value or 0, length.value) if length.value else b""
+        return found
+
+    @property
+    def time_left(self) -> Optional[float]:
+        """Seconds left of its run time or to its deadline; None when there is no end."""
+        view = _c.forebay_job_view_t(struct_size=_VIEW_LEN)
+        lib.forebay_job_view(self._pointer, byref(view))
+        return None if view.time_left_ms < 0 else view.time_left_ms / 1000
+
+    @property
+    def stop(self) -> int:
+        """Whether to stop: 0, or an OR of STOP_CANCELLED, STOP_LEASE_LOST and STOP_RUN_TIME. No answer counts then."""
+        return int(lib.forebay_job_stop(self._pointer))
+
+    @property
+    def hints(self) -> int:
+        """What to know while it goes on: 0, or an OR of HINT_DRAINING and HINT_SOFT_LIMIT."""
+        return int(lib.forebay_job_hints(self._pointer))
+
+    def check(self) -> None:
+        """Raises Stopped when the job is to stop: for loops that compute."""
+        stop = self.stop
+        if stop:
+            bits = {1: "it was cancelled", 2: "another worker holds it", 4: "its run time is over"}
+            raise Stopped(" and ".join(text for bit, text in bits.items() if stop & bit))
+
+    def progress(self, fraction: float, note: str = "") -> int:
+        """Tells how far the job is, 0 to 1; the stall timeout begins anew. Never waits. The same as `stop`."""
+        return int(lib.forebay_job_progress(self._pointer, fraction, note.encode()))
+
+    def send(self, data: codec.Bytes, timeout: Any = None) -> None:
+        """Sends a partial result, bytes, to the client's `on_partial`; `forebay.pack` makes bytes of other values.
+
+        Waits while as many bytes as job.partial_bytes are on their way.
+        """
+        where, length, _kept = codec.address(data)
+        call(lib.forebay_job_send, self._pointer, where, length, milliseconds(timeout))
+
+    def set_header(self, name: str, value: "bytes | str") -> None:
+        """Sets a header of the result."""
+        data = value.encode() if isinstance(value, str) else value
+        call(lib.forebay_job_set_header, self._pointer, name.encode(), data, len(data))
+
+    def _complete(self, value: Any) -> None:
+        frames, marks = codec.encode(value)
+        for name, mark in marks.items():
+            self.set_header(name, mark)
+        addresses = [codec.address(frame) for frame in frames]
+        if len(addresses) == 1:
+            where, length, _kept = addresses[0]
+            call(lib.forebay_job_complete, self._pointer, where, length)
+        else:
+            call(lib.forebay_job_complete_frames, self._pointer, frame_array(addresses), len(addresses))
+
+    def _fail(self, retry_ms: int, code: str, message: str, detail: str) -> None:
+        texts = (text.encode("utf-8", "replace").replace(b"\0", b"?") for text in (code, message, detail))
+        call(lib.forebay_job_fail, self._pointer, retry_ms, *texts)
+
+    def _release(self, delay: Any) -> None:
+        call(lib.forebay_job_release, self._pointer, milliseconds(delay))
+
+    def _frame(self, i: int) -> Any:
+        length = ctypes.c_size_t()
+        data = lib.forebay_job_frame(self._pointer, i, byref(length))
+        return lent(data, length.value)

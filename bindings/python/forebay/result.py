@@ -1,0 +1,152 @@
+"""One piece of news about a job, as the library hands it over.
+
+Invariant: what is lent by the library lives as long as the Result, which frees it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+from ctypes import byref
+from typing import Any, Dict, List, Optional
+from uuid import UUID
+
+from . import _c, codec
+from ._library import lib
+from .errors import BY_OUTCOME, Error, JobError, Outcome, RemoteTraceback, error_of
+
+_free = lib.forebay_result_free
+_VIEW_LEN = ctypes.sizeof(_c.forebay_result_view_t)
+
+
+class Result:
+    """How a job ended or stands, or a part of its result."""
+
+    def __init__(self, pointer: Any) -> None:
+        self._pointer = pointer
+        self._value: List[Any] = []
+        view = self._view = _c.forebay_result_view_t(struct_size=_VIEW_LEN)
+        lib.forebay_result_view(pointer, byref(view))
+        self.tag: int = view.tag
+        self.kind: int = view.kind
+
+    def __del__(self) -> None:
+        _free(self._pointer)
+
+    def __repr__(self) -> str:
+        return f"<forebay.Result {self.id} {self.outcome.name}, {self._view.data_len} bytes>"
+
+    @property
+    def id(self) -> UUID:
+        """The job."""
+        return UUID(bytes=bytes(self._view.id.bytes))
+
+    @property
+    def outcome(self) -> Outcome:
+        """How the job ended, or stands as far as this tells."""
+        return Outcome(self._view.outcome)
+
+    @property
+    def attempt(self) -> int:
+        """How often it had been started."""
+        return int(self._view.attempt)
+
+    @property
+    def code(self) -> str:
+        """A short word that says why a job failed."""
+        return _text(self._view.code)
+
+    @property
+    def message(self) -> str:
+        """The same as one sentence; of progress its note."""
+        return _text(self._view.message)
+
+    @property
+    def detail(self) -> str:
+        """More, such as the handler's traceback."""
+        return _text(self._view.detail)
+
+    @property
+    def progress(self) -> float:
+        """How far the job is, 0 to 1."""
+        return float(self._view.progress)
+
+    @property
+    def sequence(self) -> int:
+        """The number of a partial result, from 0 in each attempt."""
+        return int(self._view.sequence)
+
+    @property
+    def data(self) -> bytes:
+        """The first frame, as it came."""
+        return bytes(self._frame(0))
+
+    @property
+    def frames(self) -> List[bytes]:
+        """All frames, as they came."""
+        return [bytes(self._frame(i)) for i in range(self._view.frames)]
+
+    @property
+    def headers(self) -> Dict[str, bytes]:
+        """The headers that the worker set."""
+        name, data, length = ctypes.c_char_p(), ctypes.c_void_p(), ctypes.c_size_t()
+        found: Dict[str, bytes] = {}
+        for i in range(self._view.headers):
+            lib.forebay_result_header_at(self._pointer, i, byref(name), byref(data), byref(length))
+            found[_text(name.value)] = ctypes.string_at(data.value or 0, length.value) if length.value else b""
+        return found
+
+    @property
+    def meta(self) -> Dict[str, Any]:
+        """What broker and worker know of the job: attempts, worker, host, times."""
+        meta: Dict[str, Any] = json.loads(lib.forebay_result_meta(self._pointer))
+        return meta
+
+    def value(self) -> Any:
+        """What the handler returned; raises the JobError of a job that did not end DONE."""
+        error = self.error()
+        if error is not None:
+            raise error
+        if not self._value:
+            self._value.append(codec.decode(self._view.frames, self._frame, self.headers.get(codec.HEADER)))
+        return self._value[0]
+
+    def error(self) -> Optional[JobError]:
+        """The exception of a job that ended, and not DONE."""
+        kind = BY_OUTCOME.get(self._view.outcome)
+        if kind is None:
+            return None
+        text = ": ".join(part for part in (self.code, self.message) if part)
+        error = kind(text or f"the job ended {self.outcome.name}")
+        error.result, error.id, error.outcome = self, self.id, self.outcome
+        error.code, error.detail, error.attempt = self.code, self.detail, self.attempt
+        if self.detail:
+            error.__cause__ = RemoteTraceback(self.detail)
+        return error
+
+    def refusal(self) -> Error:
+        """The exception of a job that the broker did not take."""
+        view = self._view
+        retryable = view.status in (_c.ERR_BUSY, _c.ERR_STORE_FULL)
+        error = error_of(view.status, self.message, retryable, view.retry_after_ms)
+        error.id = self.id
+        return error
+
+    def _frame(self, i: int) -> Any:
+        """A frame without a copy; it lives as long as this object."""
+        length = ctypes.c_size_t()
+        data = lib.forebay_result_frame(self._pointer, i, byref(length))
+        return lent(data, length.value)
+
+
+def lent(data: Optional[int], length: int) -> Any:
+    """Memory of the library as something with a length and bytes; small pieces are copied, which costs less."""
+    if not data or not length:
+        return b""
+    if length <= 65536:
+        return ctypes.string_at(data, length)
+    return memoryview((ctypes.c_char * length).from_address(data)).cast("B")
+
+
+def _text(text: Optional[bytes]) -> str:
+    return text.decode() if text else ""

@@ -1,0 +1,205 @@
+//! The Python package: its table of functions against the header, and its wheel in a fresh virtual environment.
+
+#[path = "../header_text/mod.rs"]
+mod header_text;
+
+mod environment;
+mod table;
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use environment::environment;
+use header_text::root;
+use support::{Broker, Process, SOON, binary, command, prefix, run};
+
+/// A file of the package's sources.
+fn source(path: &str) -> PathBuf {
+    root().join("bindings/python").join(path)
+}
+
+/// The fenced Python programs of a page, in order.
+fn programs(page: &str) -> Vec<String> {
+    let text = fs::read_to_string(root().join(page)).expect("a page");
+    text.split("```python\n")
+        .skip(1)
+        .map(|rest| rest.split("```").next().expect("its end").to_owned())
+        .collect()
+}
+
+#[test]
+fn the_table_is_what_the_header_says() {
+    let header = fs::read_to_string(root().join("include/forebay.h")).unwrap();
+    let path = source("forebay/_c.py");
+    let made = table::generate(&header);
+    if std::env::var_os("FOREBAY_BLESS").is_some() {
+        fs::write(&path, &made).unwrap();
+    }
+    let committed = fs::read_to_string(&path).unwrap_or_default();
+    assert!(made == committed, "{} is not what the header says; write it anew", path.display());
+    assert_eq!(made.matches("\n    \"forebay_").count(), header_text::functions(&header).len());
+}
+
+/// Every function declared again from its ctypes, every structure's size and each field's place: the compiler and the
+/// program it makes compare them with the header.
+#[test]
+fn a_c_compiler_agrees_with_the_table() {
+    let Some(environment) = environment() else { return };
+    let mut printing = environment.python(&[]);
+    let text = run(printing.arg(source("tests/as_c.py")), SOON).success().text();
+    let header = fs::read_to_string(root().join("include/forebay.h")).unwrap();
+    for function in header_text::functions(&header) {
+        assert!(text.contains(&format!(" {}(", function.name)), "{} is not declared again", function.name);
+    }
+    assert!(text.contains("offsetof(forebay_submit_t, reserved)"), "{text}");
+    let (file, program) = (environment.folder().join("as_c.c"), environment.folder().join("as_c"));
+    fs::write(&file, &text).unwrap();
+    prefix!().cc(&["-std=c11", "-Wall", "-Wextra", "-Werror"], &file, &program);
+    run(&mut command(&program), SOON).success();
+    // The proof that it compares: one type and one number changed.
+    let wrong = text.replacen("int32_t forebay_has(char *);", "int64_t forebay_has(char *);", 1);
+    let wrong_number = text.replacen(
+        "offsetof(forebay_submit_t, queue) != 16",
+        "offsetof(forebay_submit_t, queue) != 24",
+        1,
+    );
+    assert!(wrong != text && wrong_number != text);
+    fs::write(&file, wrong).unwrap();
+    let compiled = Command::new("cc")
+        .arg("-I")
+        .arg(prefix!().include())
+        .arg("-fsyntax-only")
+        .arg(&file)
+        .output()
+        .unwrap();
+    assert!(!compiled.status.success());
+    fs::write(&file, wrong_number).unwrap();
+    prefix!().cc(&["-std=c11"], &file, &program);
+    run(&mut command(&program), SOON).code(1);
+}
+
+/// The tag names the oldest glibc that has everything the library asks for, and the wheel has all that it needs.
+#[test]
+fn the_wheel_is_for_systems_that_can_load_it() {
+    let Some(environment) = environment() else { return };
+    let library = prefix!().lib().join("libforebay.so.0");
+    let Ok(said) = Command::new("objdump").arg("-T").arg(&library).output() else {
+        assert!(std::env::var_os("CI").is_none(), "CI must have objdump");
+        eprintln!("SKIPPED the wheel's tag: no `objdump`; install it (Debian: binutils)");
+        return;
+    };
+    let said = String::from_utf8_lossy(&said.stdout).into_owned();
+    let minors = said.split("GLIBC_2.").skip(1).filter_map(|rest| {
+        rest.split(|c: char| !c.is_ascii_digit()).next().and_then(|digits| digits.parse::<u32>().ok())
+    });
+    let newest = minors.max().expect("it asks for glibc");
+    let tag = format!("-py3-none-manylinux_2_{newest}_{}.whl", std::env::consts::ARCH);
+    assert!(environment.wheel.ends_with(&tag), "{} is not for {tag}", environment.wheel);
+    let listing = format!("import zipfile; print(*zipfile.ZipFile({:?}).namelist())", environment.wheel);
+    let said = run(&mut environment.python(&["-c", &listing]), SOON).success().text();
+    for file in
+        ["forebay/libforebay.so.0", "forebay/py.typed", "licenses/LICENSE-MIT", "licenses/THIRD-PARTY.md"]
+    {
+        assert!(said.contains(file), "no {file} in {said}");
+    }
+    let checks =
+        run(&mut environment.python(&["-m", "pip", "check", "--disable-pip-version-check"]), SOON).success();
+    assert!(checks.text().contains("No broken requirements"), "{}", checks.text());
+    let whence =
+        "import forebay, forebay._library as l; print(forebay.__file__, l.path(), forebay.__version__)";
+    let said = run(&mut environment.python(&["-c", whence]), SOON).success().text();
+    let inside = environment.folder().join("venv").display().to_string();
+    assert_eq!(said.matches(&inside).count(), 2, "{said}");
+    assert!(said.trim().ends_with(env!("CARGO_PKG_VERSION")), "{said}");
+}
+
+/// The package's own tests, with unittest.
+#[test]
+fn its_own_tests_pass_in_a_fresh_environment() {
+    let Some(environment) = environment() else { return };
+    let mut tests = environment.python(&["-X", "faulthandler", "-m", "unittest", "discover", "-v", "-s"]);
+    let finished = run(tests.arg(source("tests")), SOON * 20).success();
+    let said = finished.error_text();
+    assert!(said.contains("\nOK"), "{said}");
+    assert!(!said.contains("skipped"), "{said}");
+}
+
+/// The README's Python worker and client, word for word.
+#[test]
+fn the_programs_of_the_readme() {
+    let Some(environment) = environment() else { return };
+    let found = programs("README.md");
+    let [worker, client] = &found[..] else { panic!("the README has {} Python programs", found.len()) };
+    assert_eq!(programs("bindings/python/README.md")[..2], found[..]);
+    let broker = Broker::start(binary!());
+    for (name, text) in [("worker.py", worker), ("client.py", client)] {
+        assert!(text.lines().count() <= 10, "{name} has more than ten lines");
+        fs::write(environment.folder().join(name), text).unwrap();
+    }
+    let worker = Process::start(&mut environment.python_at(&broker, &["worker.py"]));
+    let said = run(&mut environment.python_at(&broker, &["client.py"]), SOON).success();
+    assert_eq!(said.text(), "Hello, World!\n");
+    // The same worker for a client in C, which knows nothing but bytes.
+    let said = run(prefix!().example_at(&broker, "examples-c/hello_client").arg("Ada"), SOON).success();
+    assert_eq!(said.text(), "Hello, Ada!\n");
+    let finished = worker.stop(SOON).success();
+    assert_eq!(finished.error_text(), "");
+}
+
+/// Eight processes of one Python worker for the jobs of a client in C. No process ends its first job before all eight have
+/// one, so each is counted by the client.
+#[test]
+fn eight_python_processes_work_for_a_c_client() {
+    let Some(environment) = environment() else { return };
+    let broker = Broker::start(binary!());
+    let mut python = environment.python_at(&broker, &[]);
+    let worker = Process::start(python.arg(source("tests/square_worker.py")).arg("8"));
+    let mut client = prefix!().example_at(&broker, "examples-c/square_client");
+    let said = run(client.arg("1000"), SOON * 4).success();
+    assert_eq!(said.text(), "1000 of 1000 squares right, by 8 workers\n");
+    worker.stop(SOON).success();
+}
+
+#[test]
+fn a_c_worker_works_for_a_python_client() {
+    let Some(environment) = environment() else { return };
+    let broker = Broker::start(binary!());
+    let worker = Process::start(&mut prefix!().example_at(&broker, "examples-c/square_worker"));
+    let program = "
+import forebay
+with forebay.Client() as client:
+    numbers = [i * 7919 for i in range(1000)]
+    squares = list(client.map('square', (str(number).encode() for number in numbers), timeout=60))
+    assert squares == [str(number * number).encode() for number in numbers], squares
+    future = client.submit('square', b'12')
+    print(future.result(60), future.wait().headers['worker'][:2])
+    try:
+        client.call('square', 'twelve', timeout=60)
+    except forebay.JobFailed as error:
+        print(error)
+";
+    let said = run(&mut environment.python_at(&broker, &["-c", program]), SOON * 2).success();
+    let expected = "b'144' b'c-'\nnot_a_number: the payload has to be a whole number from 0 to 4294967295\n";
+    assert_eq!(said.text(), expected);
+    worker.stop(SOON).success();
+}
+
+/// The annotations are complete and right, as mypy sees them.
+#[test]
+fn its_types_are_right() {
+    let python = environment::python();
+    let found = Command::new(&python).args(["-m", "mypy", "--version"]).output();
+    if !found.is_ok_and(|output| output.status.success()) {
+        assert!(std::env::var("CI").as_deref() != Ok("true"), "CI must have mypy");
+        eprintln!("SKIPPED the types of the Python package: {python} has no mypy (pip install mypy)");
+        return;
+    }
+    let folder = support::Folder::new();
+    let mut mypy = command(&python);
+    mypy.args(["-m", "mypy", "--cache-dir"])
+        .arg(folder.path())
+        .arg("--config-file")
+        .arg(source("pyproject.toml"));
+    run(mypy.current_dir(source("")), SOON * 8).success();
+}
