@@ -1,9 +1,10 @@
 // forebay for C++17: the C interface of forebay.h as objects that free themselves and errors that are thrown.
 //
-// Header-only. Objects are moved, not copied. What fails throws forebay::error, which carries the status; a wait that
-// ends with nothing to hand over answers an empty optional or false. Bytes come out as std::string_view, which lives as
-// long as the object that lent it. Threads, lifetimes and what each call means: forebay.h says it at the function of the
-// same name. SPDX-License-Identifier: MIT OR Apache-2.0
+// Header-only. Objects are moved, not copied. What fails throws forebay::error, which carries the status; a
+// wait that ends with nothing to hand over answers an empty optional or false. Bytes go in as forebay::bytes,
+// which anything contiguous is, and come out as std::string_view, which lives as long as the object that lent
+// it. Threads, lifetimes and what each call means: forebay.h says it at the function of the same name.
+// SPDX-License-Identifier: MIT OR Apache-2.0
 #ifndef FOREBAY_HPP
 #define FOREBAY_HPP
 
@@ -14,6 +15,7 @@
 #include <cstring>
 #include <exception>
 #include <functional>
+#include <iterator>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -21,6 +23,7 @@
 #include <string>
 #include <string_view>
 #include <thread>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -33,7 +36,7 @@ inline constexpr milliseconds forever{FOREBAY_FOREVER};
 
 /// Why a call was not carried out.
 class error : public std::runtime_error {
-  public:
+public:
     error(forebay_status_t status, const std::string &message, bool retryable = false,
           std::optional<milliseconds> retry_after = std::nullopt)
         : std::runtime_error(message), status_(status), retryable_(retryable), retry_after_(retry_after) {}
@@ -45,7 +48,7 @@ class error : public std::runtime_error {
     /// After how long, where the broker has said so.
     std::optional<milliseconds> retry_after() const noexcept { return retry_after_; }
 
-  private:
+private:
     forebay_status_t status_;
     bool retryable_;
     std::optional<milliseconds> retry_after_;
@@ -55,7 +58,7 @@ namespace detail {
 
 /// Collects the error of one call and throws it.
 class caught {
-  public:
+public:
     caught() = default;
     caught(const caught &) = delete;
     caught &operator=(const caught &) = delete;
@@ -72,21 +75,87 @@ class caught {
                     after < 0 ? std::nullopt : std::optional<milliseconds>(after));
     }
 
-  private:
+private:
     forebay_error_t *error_ = nullptr;
 };
 
-template <auto Free> struct freer {
-    template <typename T> void operator()(T *object) const noexcept { Free(object); }
+template<auto Free> struct freer {
+    template<typename T> void operator()(T *object) const noexcept { Free(object); }
 };
 
-template <typename T, auto Free> using owned = std::unique_ptr<T, freer<Free>>;
+template<typename T, auto Free> using owned = std::unique_ptr<T, freer<Free>>;
 
-inline std::string_view bytes(const void *data, std::size_t len) noexcept {
+inline std::string_view view(const void *data, std::size_t len) noexcept {
     return {static_cast<const char *>(data), len};
 }
 
+template<typename T> inline constexpr bool is_text = std::is_convertible_v<const T &, std::string_view>;
+
+/// What std::data and std::size say is contiguous, and may be copied byte by byte.
+template<typename T, typename = void> inline constexpr bool is_contiguous = false;
+template<typename T>
+inline constexpr bool is_contiguous<
+    T, std::void_t<decltype(std::data(std::declval<const T &>()), std::size(std::declval<const T &>()))>> =
+    std::is_trivially_copyable_v<std::remove_pointer_t<decltype(std::data(std::declval<const T &>()))>>;
+
 } // namespace detail
+
+/// Bytes to hand in, which stay the caller's: text, or the elements of anything contiguous, such as a
+/// std::vector<double> or a std::span.
+class bytes {
+public:
+    constexpr bytes() noexcept = default;
+    constexpr bytes(const void *data, std::size_t size) noexcept : data_(data), size_(size) {}
+    template<typename Text, std::enable_if_t<detail::is_text<Text>, int> = 0>
+    bytes(const Text &text) noexcept : bytes(std::string_view(text)) {}
+    bytes(std::string_view text) noexcept : data_(text.data()), size_(text.size()) {}
+    template<typename Range,
+             std::enable_if_t<!detail::is_text<Range> && detail::is_contiguous<Range>, int> = 0>
+    bytes(const Range &elements) noexcept
+        : data_(std::data(elements)), size_(std::size(elements) * sizeof *std::data(elements)) {}
+
+    const void *data() const noexcept { return data_; }
+    std::size_t size() const noexcept { return size_; }
+    /// A copy.
+    std::string str() const { return std::string(detail::view(data_, size_)); }
+
+private:
+    const void *data_ = nullptr;
+    std::size_t size_ = 0;
+};
+
+/// Bytes that came in as elements of a type, copied to where they are aligned.
+template<typename T> std::vector<T> values(std::string_view from) {
+    static_assert(std::is_trivially_copyable_v<T>);
+    if (from.size() % sizeof(T) != 0)
+        throw error(FOREBAY_ERR_ARGUMENT, std::to_string(from.size()) +
+                                              " bytes are no whole number of elements of " +
+                                              std::to_string(sizeof(T)));
+    std::vector<T> made(from.size() / sizeof(T));
+    if (!made.empty()) std::memcpy(made.data(), from.data(), from.size());
+    return made;
+}
+
+/// The library that runs, which may be newer than this header; such as "0.1.0".
+inline std::string_view version() noexcept {
+    return forebay_version();
+}
+/// The same as one number.
+inline std::uint32_t version_number() noexcept {
+    return forebay_version_number();
+}
+/// The number of its binary interface.
+inline std::uint32_t abi() noexcept {
+    return forebay_abi();
+}
+/// Whether it has a feature, such as "curve".
+inline bool has(const std::string &feature) noexcept {
+    return forebay_has(feature.c_str()) != 0;
+}
+/// A status's name, such as "ERR_BUSY".
+inline std::string_view status_name(forebay_status_t status) noexcept {
+    return forebay_status_name(status);
+}
 
 /// How a job stands or ended.
 enum class outcome : std::int32_t {
@@ -103,7 +172,9 @@ enum class outcome : std::int32_t {
 };
 
 /// Its name, such as "CANCELLED".
-inline const char *name(outcome how) noexcept { return forebay_outcome_name(static_cast<std::int32_t>(how)); }
+inline const char *name(outcome how) noexcept {
+    return forebay_outcome_name(static_cast<std::int32_t>(how));
+}
 
 /// What a piece of news is. `1u << kind` is its bit in submit::want; see want().
 enum class kind : std::int32_t {
@@ -115,7 +186,7 @@ enum class kind : std::int32_t {
 };
 
 /// The bits of submit::want, as in want(kind::result, kind::progress).
-template <typename... Kinds> constexpr std::uint32_t want(Kinds... kinds) noexcept {
+template<typename... Kinds> constexpr std::uint32_t want(Kinds... kinds) noexcept {
     return ((1u << static_cast<unsigned>(kinds)) | ... | 0u);
 }
 
@@ -130,7 +201,7 @@ enum class state : std::int32_t {
 
 /// A job's id.
 class id {
-  public:
+public:
     /// A new one.
     id() { detail::caught().check(forebay_id_new(&id_)); }
     id(const forebay_id_t &raw) noexcept : id_(raw) {}
@@ -148,7 +219,7 @@ class id {
     friend bool operator!=(const id &a, const id &b) noexcept { return compare(a, b) != 0; }
     friend bool operator<(const id &a, const id &b) noexcept { return compare(a, b) < 0; }
 
-  private:
+private:
     static int compare(const id &a, const id &b) noexcept {
         return std::memcmp(a.id_.bytes, b.id_.bytes, sizeof a.id_.bytes);
     }
@@ -157,7 +228,7 @@ class id {
 
 /// Options by text keys; one object may be given to any number of calls.
 class options {
-  public:
+public:
     options() : options_(forebay_options_new()) {}
 
     options &set(const std::string &key, const std::string &value) {
@@ -172,10 +243,16 @@ class options {
         return *this;
     }
     options &set(const std::string &key, int value) { return set(key, std::int64_t{value}); }
-    options &set_bytes(const std::string &key, std::string_view value) {
+    options &set_bytes(const std::string &key, bytes value) {
         detail::caught caught;
         caught.check(
             forebay_options_set_bytes(options_.get(), key.c_str(), value.data(), value.size(), caught.out()));
+        return *this;
+    }
+    /// Takes a key back, so that environment and default count again.
+    options &unset(const std::string &key) {
+        detail::caught caught;
+        caught.check(forebay_options_unset(options_.get(), key.c_str(), caught.out()));
         return *this;
     }
     options &load(const std::string &toml_path) {
@@ -192,20 +269,46 @@ class options {
         if (status != FOREBAY_ERR_TOO_LARGE) caught.check(status);
         std::string value(needed + 1, '\0');
         detail::caught again;
-        again.check(
-            forebay_options_get(options_.get(), key.c_str(), value.data(), value.size(), &needed, again.out()));
+        again.check(forebay_options_get(options_.get(), key.c_str(), value.data(), value.size(), &needed,
+                                        again.out()));
         value.resize(needed);
         return value;
     }
     const forebay_options_t *raw() const noexcept { return options_.get(); }
 
-  private:
+private:
     detail::owned<forebay_options_t, forebay_options_free> options_;
 };
 
+/// A line of the table of options, or of operators' commands; see all_options and all_commands.
+struct table_line {
+    std::string_view name;
+    std::string_view type; ///< of an option its values and bounds, of a command its arguments
+    std::string_view dflt; ///< of an option what it is when nobody says anything
+    std::string_view text;
+};
+
+/// Every option there is.
+inline std::vector<table_line> all_options() {
+    std::vector<table_line> lines;
+    const char *name, *type, *dflt, *text;
+    while (forebay_option_at(lines.size(), &name, &type, &dflt, &text))
+        lines.push_back({name, type, dflt, text});
+    return lines;
+}
+
+/// Every command that client::admin knows.
+inline std::vector<table_line> all_commands() {
+    std::vector<table_line> lines;
+    const char *name, *arguments, *text;
+    while (forebay_command_at(lines.size(), &name, &arguments, &text))
+        lines.push_back({name, arguments, {}, text});
+    return lines;
+}
+
 /// Library memory: written once, then given to a submission or to job::complete without a copy.
 class buffer {
-  public:
+public:
     explicit buffer(std::size_t len) : len_(len) {
         detail::caught caught;
         forebay_buffer_t *made = nullptr;
@@ -216,7 +319,7 @@ class buffer {
     std::size_t size() const noexcept { return len_; }
     const forebay_buffer_t *raw() const noexcept { return buffer_.get(); }
 
-  private:
+private:
     void *data_ = nullptr;
     std::size_t len_;
     detail::owned<forebay_buffer_t, forebay_buffer_free> buffer_;
@@ -228,9 +331,19 @@ struct header {
     std::string value;
 };
 
+/// The same, lent by a job or a result.
+struct header_view {
+    std::string_view name;
+    std::string_view value;
+};
+
 /// A job to submit. Only the queue must be said. What it points to has to live until the call returns.
 struct submit {
     submit(std::string to, std::string what = {}) : queue(std::move(to)), payload(std::move(what)) {}
+    /// The payload from the elements of anything contiguous.
+    template<typename Range,
+             std::enable_if_t<!detail::is_text<Range> && detail::is_contiguous<Range>, int> = 0>
+    submit(std::string to, const Range &elements) : submit(std::move(to), bytes(elements).str()) {}
 
     std::string queue;
     std::string payload;
@@ -240,23 +353,23 @@ struct submit {
     const forebay::options *options = nullptr; ///< "job." keys
     std::optional<forebay::id> id{};           ///< for a job that may be submitted again later
     milliseconds delay{0}, queue_timeout{0}, run_timeout{0}, deadline{0}; ///< 0: as the options say
-    std::uint32_t attempts = 0, priority = 0;  ///< 0: as the options say
-    std::uint64_t tag = 0;                     ///< comes back with every piece of news
-    std::uint32_t want = 0;                    ///< what client::next hands over; see want()
+    std::uint32_t attempts = 0, priority = 0;                             ///< 0: as the options say
+    std::uint64_t tag = 0;  ///< comes back with every piece of news
+    std::uint32_t want = 0; ///< what client::next hands over; see want()
 };
 
 namespace detail {
 
 /// Submissions as C wants them, for as long as the call lasts.
 class raw_submits {
-  public:
+public:
     explicit raw_submits(const submit *first, std::size_t n) : jobs_(n), parts_(n) {
         for (std::size_t i = 0; i < n; i++) fill(first[i], jobs_[i], parts_[i]);
     }
     const forebay_submit_t *data() const noexcept { return jobs_.data(); }
     std::size_t size() const noexcept { return jobs_.size(); }
 
-  private:
+private:
     struct parts {
         std::vector<forebay_frame_t> frames;
         std::vector<forebay_header_t> headers;
@@ -298,7 +411,7 @@ class raw_submits {
 
 /// One piece of news about a job: its result, progress, a partial result.
 class result {
-  public:
+public:
     explicit result(forebay_result_t *raw) : result_(raw) {
         view_.struct_size = sizeof view_;
         detail::caught().check(forebay_result_view(raw, &view_));
@@ -309,7 +422,7 @@ class result {
     forebay::outcome outcome() const noexcept { return static_cast<forebay::outcome>(view_.outcome); }
     bool done() const noexcept { return view_.outcome == FOREBAY_OUTCOME_DONE; }
     std::uint32_t attempt() const noexcept { return view_.attempt; }
-    std::string_view data() const noexcept { return detail::bytes(view_.data, view_.data_len); }
+    std::string_view data() const noexcept { return detail::view(view_.data, view_.data_len); }
     std::string_view code() const noexcept { return view_.code; }
     std::string_view message() const noexcept { return view_.message; }
     std::string_view detail() const noexcept { return view_.detail; }
@@ -323,28 +436,144 @@ class result {
     std::string_view frame(std::uint32_t i) const noexcept {
         std::size_t len = 0;
         const void *data = forebay_result_frame(result_.get(), i, &len);
-        return data == nullptr ? std::string_view() : forebay::detail::bytes(data, len);
+        return data == nullptr ? std::string_view() : forebay::detail::view(data, len);
     }
-    std::optional<std::string_view> header(std::string_view name) const noexcept {
-        const char *found = nullptr;
+    std::vector<header_view> headers() const {
+        std::vector<header_view> all;
+        const char *name = nullptr;
         const void *data = nullptr;
         std::size_t len = 0;
-        for (std::uint32_t i = 0; forebay_result_header_at(result_.get(), i, &found, &data, &len); i++)
-            if (name == found) return forebay::detail::bytes(data, len);
+        for (std::uint32_t i = 0; forebay_result_header_at(result_.get(), i, &name, &data, &len); i++)
+            all.push_back({name, forebay::detail::view(data, len)});
+        return all;
+    }
+    /// The first of this name.
+    std::optional<std::string_view> header(std::string_view name) const {
+        for (const header_view &each : headers())
+            if (each.name == name) return each.value;
         return std::nullopt;
     }
     /// JSON: attempts, worker, times ...
     std::string_view meta() const noexcept { return forebay_result_meta(result_.get()); }
     const forebay_result_t *raw() const noexcept { return result_.get(); }
 
-  private:
+private:
     forebay::detail::owned<forebay_result_t, forebay_result_free> result_;
     forebay_result_view_t view_{};
 };
 
+namespace detail {
+
+inline std::optional<result> wait(forebay_client_t *client, const id &id, milliseconds timeout) {
+    caught caught;
+    forebay_result_t *made = nullptr;
+    if (!caught.check(forebay_client_wait(client, id.raw(), timeout.count(), &made, caught.out())))
+        return std::nullopt;
+    return result(made);
+}
+
+inline std::optional<result> next(forebay_client_t *client, milliseconds timeout) {
+    caught caught;
+    forebay_result_t *made = nullptr;
+    if (!caught.check(forebay_client_next(client, timeout.count(), &made, caught.out()))) return std::nullopt;
+    return result(made);
+}
+
+} // namespace detail
+
+/// The result of a job that was submitted by client::start, once it is there. No thread waits meanwhile; the
+/// client has to outlive it. Destroyed early, the job runs on.
+class future {
+public:
+    future(forebay_client_t *client, forebay::id id) noexcept : client_(client), id_(id) {}
+
+    forebay::id id() const noexcept { return id_; }
+    /// Whether the result has not been taken by get.
+    bool valid() const noexcept { return client_ != nullptr; }
+    /// Whether the result is there, within the time.
+    bool wait_for(milliseconds timeout) {
+        if (!result_) result_ = detail::wait(client_, id_, timeout);
+        return result_.has_value();
+    }
+    bool ready() { return wait_for(milliseconds(0)); }
+    /// Waits for the result and hands it over, once. An interrupt of the client's waits is an error.
+    result get() {
+        if (!valid()) throw error(FOREBAY_ERR_STATE, "the future's result was taken");
+        if (!wait_for(forever)) throw error(FOREBAY_INTERRUPTED, forebay_status_text(FOREBAY_INTERRUPTED));
+        client_ = nullptr;
+        return std::move(*result_);
+    }
+
+private:
+    friend class client;
+    forebay_client_t *client_;
+    forebay::id id_;
+    std::optional<result> result_;
+};
+
+/// The partial results of one job as a range, in order, as they come; then its result. Made by
+/// client::stream; the client has to outlive it, and no other job of it may have news while this is read:
+/// client::next is its source.
+class stream {
+public:
+    stream(forebay_client_t *client, forebay::id id) noexcept : client_(client), id_(id) {}
+
+    class iterator {
+    public:
+        using iterator_category = std::input_iterator_tag;
+        using value_type = forebay::result;
+        using difference_type = std::ptrdiff_t;
+        using pointer = const value_type *;
+        using reference = const value_type &;
+
+        reference operator*() const noexcept { return *of_->part_; }
+        pointer operator->() const noexcept { return &*of_->part_; }
+        iterator &operator++() {
+            if (!of_->advance()) of_ = nullptr;
+            return *this;
+        }
+        void operator++(int) { ++*this; }
+        friend bool operator==(const iterator &a, const iterator &b) noexcept { return a.of_ == b.of_; }
+        friend bool operator!=(const iterator &a, const iterator &b) noexcept { return a.of_ != b.of_; }
+
+    private:
+        friend class stream;
+        explicit iterator(stream *of) noexcept : of_(of) {}
+        stream *of_;
+    };
+
+    forebay::id id() const noexcept { return id_; }
+    /// Waits for the first part. A range of one pass.
+    iterator begin() { return iterator(advance() ? this : nullptr); }
+    iterator end() noexcept { return iterator(nullptr); }
+    /// How the job ended; parts that were not read are skipped. Once.
+    forebay::result result() {
+        while (!result_) advance();
+        return std::move(*result_);
+    }
+
+private:
+    /// Whether there was one more part.
+    bool advance() {
+        if (result_) return false;
+        auto news = detail::next(client_, forever);
+        if (!news) throw error(FOREBAY_INTERRUPTED, forebay_status_text(FOREBAY_INTERRUPTED));
+        if (news->id() != id_)
+            throw error(FOREBAY_ERR_STATE, "news of job " + news->id().text() + " while " + id_.text() +
+                                               " is streamed; give one of them a client of its own");
+        const bool is_part = news->kind() == kind::partial;
+        (is_part ? part_ : result_) = std::move(news);
+        return is_part;
+    }
+
+    forebay_client_t *client_;
+    forebay::id id_;
+    std::optional<forebay::result> part_, result_;
+};
+
 /// A connection that submits jobs. Its calls may come from any thread.
 class client {
-  public:
+public:
     /// Empty endpoint: $FOREBAY_BROKER, else the default address.
     explicit client(const std::string &endpoint = {}, const options &settings = {}) {
         detail::caught caught;
@@ -365,9 +594,14 @@ class client {
     forebay::id submit(const forebay::submit &job, milliseconds timeout = forever) {
         return submit_many(&job, 1, timeout).front();
     }
-    std::vector<forebay::id> submit(const std::vector<forebay::submit> &jobs, milliseconds timeout = forever) {
+    std::vector<forebay::id> submit(const std::vector<forebay::submit> &jobs,
+                                    milliseconds timeout = forever) {
         return submit_many(jobs.data(), jobs.size(), timeout);
     }
+    /// A call in two halves: returns when the broker holds the job, and the future has its result.
+    future start(forebay::submit job, milliseconds timeout = forever);
+    /// A call whose partial results are a range.
+    forebay::stream stream(forebay::submit job, milliseconds timeout = forever);
     /// Never waits; throws FOREBAY_ERR_BUSY when the window is full.
     forebay::id enqueue(const forebay::submit &job) {
         detail::caught caught;
@@ -388,20 +622,25 @@ class client {
         caught.check(forebay_client_call(raw(), jobs.data(), timeout.count(), nullptr, &made, caught.out()));
         return result(made);
     }
+    /// Empty when the time is over and after interrupt.
     std::optional<result> wait(const forebay::id &id, milliseconds timeout = forever) {
-        detail::caught caught;
-        forebay_result_t *made = nullptr;
-        if (!caught.check(forebay_client_wait(raw(), id.raw(), timeout.count(), &made, caught.out())))
-            return std::nullopt;
-        return result(made);
+        return detail::wait(raw(), id, timeout);
     }
-    /// What `want` asked for, in order of arrival.
-    std::optional<result> next(milliseconds timeout = forever) {
+    /// What `want` asked for, in order of arrival. Empty when the time is over and after interrupt.
+    std::optional<result> next(milliseconds timeout = forever) { return detail::next(raw(), timeout); }
+    /// Waits for the first and takes what is there, up to `cap`; none when the time is over.
+    std::vector<result> next_many(std::size_t cap, milliseconds timeout = forever) {
         detail::caught caught;
-        forebay_result_t *made = nullptr;
-        if (!caught.check(forebay_client_next(raw(), timeout.count(), &made, caught.out()))) return std::nullopt;
-        return result(made);
+        std::vector<forebay_result_t *> made(cap);
+        std::size_t got = 0;
+        caught.check(forebay_client_next_many(raw(), timeout.count(), made.data(), cap, &got, caught.out()));
+        std::vector<result> results;
+        for (std::size_t i = 0; i < got; i++) results.emplace_back(made[i]);
+        return results;
     }
+    /// Waits until at least `at_least` of the futures have their results; how many have. Fewer when the time
+    /// is over.
+    std::size_t wait(std::vector<future> &futures, std::size_t at_least, milliseconds timeout = forever);
     std::optional<result> peek(const forebay::id &id, milliseconds timeout = forever) {
         detail::caught caught;
         forebay_result_t *made = nullptr;
@@ -442,7 +681,7 @@ class client {
     void interrupt() noexcept { forebay_client_interrupt(raw()); }
     forebay_client_t *raw() const noexcept { return client_.get(); }
 
-  private:
+private:
     std::vector<forebay::id> submit_many(const forebay::submit *first, std::size_t n, milliseconds timeout) {
         detail::caught caught;
         detail::raw_submits jobs(first, n);
@@ -455,9 +694,57 @@ class client {
     detail::owned<forebay_client_t, forebay_client_free> client_;
 };
 
-/// A job a worker has received. Destroyed without an answer, the attempt has failed with the code "abandoned".
+inline future client::start(forebay::submit job, milliseconds timeout) {
+    job.want &= ~want(kind::result);
+    return {raw(), submit(job, timeout)};
+}
+
+inline stream client::stream(forebay::submit job, milliseconds timeout) {
+    job.want = want(kind::partial, kind::result);
+    return {raw(), submit(job, timeout)};
+}
+
+inline std::size_t client::wait(std::vector<future> &futures, std::size_t at_least, milliseconds timeout) {
+    std::vector<forebay_id_t> ids;
+    std::vector<future *> open;
+    for (future &each : futures) {
+        if (!each.valid() || each.result_) continue;
+        ids.push_back(*each.id_.raw());
+        open.push_back(&each);
+    }
+    const std::size_t there = futures.size() - open.size();
+    if (there >= at_least) return there;
+    detail::caught caught;
+    std::vector<forebay_result_t *> made(ids.size());
+    std::size_t ended = 0;
+    const forebay_status_t status = forebay_client_wait_many(
+        raw(), ids.data(), ids.size(), at_least - there, timeout.count(), made.data(), &ended, caught.out());
+    for (std::size_t i = 0; i < made.size(); i++)
+        if (made[i] != nullptr) open[i]->result_.emplace(made[i]);
+    caught.check(status);
+    return there + ended;
+}
+
+/// Whether a computation is to stop: one word that the library sets, read without a call. Copied freely; any
+/// thread.
+class stop_token {
+public:
+    /// One that never asks to stop.
+    stop_token() noexcept = default;
+    explicit stop_token(const volatile std::uint32_t *flag) noexcept : flag_(flag) {}
+
+    bool stop_requested() const noexcept { return reasons() != 0; }
+    /// An OR of FOREBAY_STOP_....
+    std::uint32_t reasons() const noexcept { return flag_ == nullptr ? 0 : *flag_; }
+
+private:
+    const volatile std::uint32_t *flag_ = nullptr;
+};
+
+/// A job a worker has received. Destroyed without an answer, the attempt has failed with the code
+/// "abandoned".
 class job {
-  public:
+public:
     explicit job(forebay_job_t *raw) : job_(raw) {}
 
     /// A job no broker knows, to test a handler with; see test_result.
@@ -487,21 +774,32 @@ class job {
     std::string_view payload() const noexcept {
         std::size_t len = 0;
         const void *data = forebay_job_payload(raw(), &len);
-        return detail::bytes(data, len);
+        return detail::view(data, len);
     }
     std::uint32_t frames() const { return view().frames; }
     /// Empty past the last.
     std::string_view frame(std::uint32_t i) const noexcept {
         std::size_t len = 0;
         const void *data = forebay_job_frame(raw(), i, &len);
-        return data == nullptr ? std::string_view() : detail::bytes(data, len);
+        return data == nullptr ? std::string_view() : detail::view(data, len);
     }
     std::optional<std::string_view> header(const std::string &name) const noexcept {
         std::size_t len = 0;
         const void *data = forebay_job_header(raw(), name.c_str(), &len);
         if (data == nullptr) return std::nullopt;
-        return detail::bytes(data, len);
+        return detail::view(data, len);
     }
+    std::vector<header_view> headers() const {
+        std::vector<header_view> all;
+        const char *name = nullptr;
+        const void *data = nullptr;
+        std::size_t len = 0;
+        for (std::uint32_t i = 0; forebay_job_header_at(raw(), i, &name, &data, &len); i++)
+            all.push_back({name, detail::view(data, len)});
+        return all;
+    }
+    /// For code that computes and knows nothing of jobs; it is good for as long as the job lives.
+    forebay::stop_token stop_token() const noexcept { return forebay::stop_token(stop_flag()); }
     /// Not 0: stop; an OR of FOREBAY_STOP_....
     std::uint32_t stop() const noexcept { return forebay_job_stop(raw()); }
     const volatile std::uint32_t *stop_flag() const noexcept { return forebay_job_stop_flag(raw()); }
@@ -511,15 +809,16 @@ class job {
     std::uint32_t progress(double fraction, const std::string &note = {}) noexcept {
         return forebay_job_progress(raw(), fraction, note.c_str());
     }
-    void send(std::string_view part, milliseconds timeout = forever) {
+    /// A partial result, for a client that wants them; see client::stream.
+    void send(bytes part, milliseconds timeout = forever) {
         detail::caught caught;
         caught.check(forebay_job_send(raw(), part.data(), part.size(), timeout.count(), caught.out()));
     }
-    void set_header(const std::string &name, std::string_view value) {
+    void set_header(const std::string &name, bytes value) {
         detail::caught caught;
         caught.check(forebay_job_set_header(raw(), name.c_str(), value.data(), value.size(), caught.out()));
     }
-    void complete(std::string_view data = {}) {
+    void complete(bytes data = {}) {
         detail::caught caught;
         caught.check(forebay_job_complete(raw(), data.data(), data.size(), caught.out()));
     }
@@ -527,18 +826,18 @@ class job {
         detail::caught caught;
         caught.check(forebay_job_complete_buffer(raw(), data.raw(), caught.out()));
     }
-    void complete_frames(const std::vector<std::string_view> &frames) {
+    void complete_frames(const std::vector<bytes> &frames) {
         detail::caught caught;
         std::vector<forebay_frame_t> kept;
-        for (std::string_view frame : frames) kept.push_back({frame.data(), frame.size()});
+        for (bytes frame : frames) kept.push_back({frame.data(), frame.size()});
         caught.check(forebay_job_complete_frames(raw(), kept.data(), kept.size(), caught.out()));
     }
     /// `retry_ms`: FOREBAY_RETRY_POLICY, FOREBAY_RETRY_NEVER, or after so many milliseconds.
-    void fail(const std::string &code, const std::string &message, std::int64_t retry_ms = FOREBAY_RETRY_POLICY,
-              const std::string &detail = {}) {
+    void fail(const std::string &code, const std::string &message,
+              std::int64_t retry_ms = FOREBAY_RETRY_POLICY, const std::string &detail = {}) {
         forebay::detail::caught caught;
-        caught.check(forebay_job_fail(raw(), retry_ms, code.c_str(), message.c_str(), detail.c_str(),
-                                      caught.out()));
+        caught.check(
+            forebay_job_fail(raw(), retry_ms, code.c_str(), message.c_str(), detail.c_str(), caught.out()));
     }
     void release(milliseconds delay = milliseconds(0)) {
         detail::caught caught;
@@ -546,7 +845,7 @@ class job {
     }
     forebay_job_t *raw() const noexcept { return job_.get(); }
 
-  private:
+private:
     forebay_job_view_t view() const {
         forebay_job_view_t seen{};
         seen.struct_size = sizeof seen;
@@ -559,7 +858,7 @@ class job {
 
 /// A connection that takes jobs. Its calls may come from any thread.
 class worker {
-  public:
+public:
     /// Empty endpoint: $FOREBAY_BROKER, else the default address.
     explicit worker(const std::string &endpoint = {}, const options &settings = {}) {
         detail::caught caught;
@@ -593,14 +892,26 @@ class worker {
         return job(made);
     }
 
-    /// Works on `threads` threads until stop is called: `handle` gets each job and answers it. An exception it throws is
-    /// the failure of that attempt, with the code "exception". Throws what ended the worker otherwise.
-    template <typename Handle> void run(unsigned threads, Handle handle) {
+    /// Waits for the first and takes what is there, up to `cap`; none as for receive.
+    std::vector<job> receive_many(std::size_t cap, milliseconds timeout = forever) {
+        detail::caught caught;
+        std::vector<forebay_job_t *> made(cap);
+        std::size_t got = 0;
+        caught.check(
+            forebay_worker_receive_many(raw(), timeout.count(), made.data(), cap, &got, caught.out()));
+        return {made.begin(), made.begin() + static_cast<std::ptrdiff_t>(got)};
+    }
+
+    /// Works on `threads` threads until stop is called: `handle` gets each job and answers it. An exception
+    /// it throws is the failure of that attempt, with the code "exception". Throws what ended the worker
+    /// otherwise.
+    template<typename Handle> void run(unsigned threads, Handle handle) {
         run(threads, [] { return 0; }, [&handle](int, job &job) { handle(job); });
     }
 
-    /// The same with something of its own for each thread: `make` is called once in each, and `handle` gets what it made.
-    template <typename Make, typename Handle> void run(unsigned threads, Make make, Handle handle) {
+    /// The same with something of its own for each thread: `make` is called once in each, and `handle` gets
+    /// what it made.
+    template<typename Make, typename Handle> void run(unsigned threads, Make make, Handle handle) {
         std::exception_ptr first;
         std::mutex lock;
         auto work = [&] {
@@ -644,8 +955,8 @@ class worker {
     void interrupt() noexcept { forebay_worker_interrupt(raw()); }
     forebay_worker_t *raw() const noexcept { return worker_.get(); }
 
-  private:
-    template <typename Own, typename Handle> void work_until_drained(Own &own, Handle &handle) {
+private:
+    template<typename Own, typename Handle> void work_until_drained(Own &own, Handle &handle) {
         for (;;) {
             detail::caught caught;
             forebay_job_t *made = nullptr;
@@ -657,10 +968,11 @@ class worker {
                 handle(own, got);
             } catch (const std::exception &failure) {
                 // Refused when the job is answered or lost by now; then there is nobody to tell.
-                forebay_job_fail(got.raw(), FOREBAY_RETRY_POLICY, "exception", failure.what(), nullptr, nullptr);
-            } catch (...) {
-                forebay_job_fail(got.raw(), FOREBAY_RETRY_POLICY, "exception", "not a std::exception", nullptr,
+                forebay_job_fail(got.raw(), FOREBAY_RETRY_POLICY, "exception", failure.what(), nullptr,
                                  nullptr);
+            } catch (...) {
+                forebay_job_fail(got.raw(), FOREBAY_RETRY_POLICY, "exception", "not a std::exception",
+                                 nullptr, nullptr);
             }
         }
     }
@@ -670,7 +982,7 @@ class worker {
 
 /// A broker inside the program.
 class broker {
-  public:
+public:
     explicit broker(const options &settings = {}) {
         detail::caught caught;
         forebay_broker_t *made = nullptr;
@@ -698,14 +1010,66 @@ class broker {
     }
     forebay_broker_t *raw() const noexcept { return broker_.get(); }
 
-  private:
+private:
     detail::owned<forebay_broker_t, forebay_broker_free> broker_;
 };
+
+/// A level of the log, the most important first.
+enum class log_level : std::int32_t {
+    error = FOREBAY_LOG_ERROR,
+    warn = FOREBAY_LOG_WARN,
+    info = FOREBAY_LOG_INFO,
+    debug = FOREBAY_LOG_DEBUG,
+    trace = FOREBAY_LOG_TRACE
+};
+
+/// Takes a line of the log: its level, the part that speaks, and the text. It must not throw nor call
+/// forebay.
+using log_sink = std::function<void(log_level, std::string_view, std::string_view)>;
+
+/// Sets the levels, such as "warn,broker=debug" (empty: as they are), and who takes the lines: stderr when
+/// nobody. What was there before is idle and gone on return.
+inline void set_log(const std::string &levels, log_sink sink = {}) {
+    static std::mutex lock;
+    static log_sink *current = nullptr; // never destroyed at exit, when the library's threads may still speak
+    std::lock_guard<std::mutex> locked(lock);
+    auto next = sink ? std::make_unique<log_sink>(std::move(sink)) : nullptr;
+    forebay_log_fn call = [](void *to, std::int32_t level, const char *part, const char *text) {
+        (*static_cast<log_sink *>(to))(static_cast<log_level>(level), part, text);
+    };
+    detail::caught().check(
+        forebay_log_set(levels.empty() ? nullptr : levels.c_str(), next ? call : nullptr, next.get()));
+    delete current;
+    current = next.release();
+}
+
+/// A line of the log.
+struct log_line {
+    log_level level;
+    std::string text; ///< "part: text"
+};
+
+/// The next line of the log, which is collected from the first call on. Empty when none came in time.
+inline std::optional<log_line> next_log(milliseconds timeout = forever) {
+    std::int32_t level = 0;
+    std::string text(256, '\0');
+    for (;;) {
+        std::size_t needed = 0;
+        const forebay_status_t status =
+            forebay_log_next(timeout.count(), &level, text.data(), text.size(), &needed);
+        if (status != FOREBAY_ERR_TOO_LARGE) {
+            if (!detail::caught().check(status)) return std::nullopt;
+            text.resize(needed);
+            return log_line{static_cast<log_level>(level), std::move(text)};
+        }
+        text.resize(needed + 1);
+    }
+}
 
 } // namespace forebay
 
 /// So that ids can be keys of unordered maps. The last bytes of an id are random.
-template <> struct std::hash<forebay::id> {
+template<> struct std::hash<forebay::id> {
     std::size_t operator()(const forebay::id &id) const noexcept {
         std::size_t bits;
         std::memcpy(&bits, id.raw()->bytes + sizeof id.raw()->bytes - sizeof bits, sizeof bits);

@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use support::{Broker, Finished, Process, SOON, binary, eventually, prefix, run};
 
+/// Both languages, whose examples of one name are twins: they do the same and say the same.
+const FOLDERS: [&str; 2] = ["examples-c", "examples-cpp"];
+
 /// Starts an example's worker.
 fn worker(broker: &Broker, program: &str, arguments: &[&str]) -> Process {
     Process::start(prefix!().example_at(broker, program).args(arguments))
@@ -78,7 +81,22 @@ fn squares_by_workers_in_c_and_cpp() {
 }
 
 #[test]
+fn every_example_in_c_has_a_twin_in_cpp() {
+    let names = |folder: &str, suffix: &str| -> Vec<String> {
+        let all = list(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(folder));
+        all.iter().filter_map(|name| name.strip_suffix(suffix)).map(str::to_owned).collect()
+    };
+    let (in_c, in_cpp) = (names("examples-c", ".c"), names("examples-cpp", ".cpp"));
+    let alone: Vec<_> = in_c.iter().filter(|name| !in_cpp.contains(name)).collect();
+    assert!(in_c.len() >= 10 && alone.is_empty(), "without a twin: {alone:?}");
+}
+
+#[test]
 fn fileopen_serves_its_folder_only() {
+    FOLDERS.into_iter().for_each(fileopen);
+}
+
+fn fileopen(language: &str) {
     let broker = Broker::start(binary!());
     let folder = broker.folder().join("files");
     std::fs::create_dir_all(folder.join("below")).expect("a folder");
@@ -86,7 +104,7 @@ fn fileopen_serves_its_folder_only() {
     std::fs::write(folder.join("below/data"), &bytes).expect("a file");
     std::fs::write(folder.join("empty"), b"").expect("a file");
     std::fs::write(broker.folder().join("secret"), b"secret").expect("a file");
-    let worker = worker(&broker, "examples-c/fileopen", &[folder.to_str().expect("UTF-8")]);
+    let worker = worker(&broker, &format!("{language}/fileopen"), &[folder.to_str().expect("UTF-8")]);
     assert!(call(&broker, "fileopen", "below/data").success().stdout == bytes);
     assert!(call(&broker, "fileopen", "empty\n").success().stdout.is_empty());
     for (path, code) in [
@@ -105,8 +123,12 @@ fn fileopen_serves_its_folder_only() {
 
 #[test]
 fn digest_agrees_with_published_values() {
+    FOLDERS.into_iter().for_each(digest);
+}
+
+fn digest(language: &str) {
     let broker = Broker::start(binary!());
-    let worker = worker(&broker, "examples-c/digest", &[]);
+    let worker = worker(&broker, &format!("{language}/digest"), &[]);
     // FIPS 180-4's own examples, and the lengths around the end of a block.
     let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855 0 0 0";
     assert_eq!(call(&broker, "digest", "").success().text(), empty);
@@ -120,8 +142,12 @@ fn digest_agrees_with_published_values() {
 
 #[test]
 fn cpu_loop_reports_and_stops_in_its_inner_loop() {
+    FOLDERS.into_iter().for_each(cpu_loop);
+}
+
+fn cpu_loop(language: &str) {
     let broker = Broker::start(binary!());
-    let worker = worker(&broker, "examples-c/cpu_loop", &[]);
+    let worker = worker(&broker, &format!("{language}/cpu_loop"), &[]);
     assert!(call(&broker, "cpu_loop", "0.2").success().text().ends_with(" million steps"));
     assert!(call(&broker, "cpu_loop", "soon").code(1).error_text().contains("not_seconds"));
     let id = run(&mut broker.cli(&["submit", "cpu_loop", "--data", "60"]), SOON).success().text();
@@ -140,25 +166,32 @@ fn cpu_loop_reports_and_stops_in_its_inner_loop() {
 #[test]
 fn threads_share_one_handle() {
     let broker = Broker::start(binary!());
-    let worker = worker(&broker, "examples-c/threads", &["worker", "4"]);
-    let finished = client(&broker, "examples-c/threads", &["client", "8", "50"]).success();
-    assert_eq!(finished.text(), "400 of 400 answers right, from 8 threads\n");
-    ends_well(worker);
-    client(&broker, "examples-c/threads", &["nonsense"]).code(2);
+    for (language, other) in [FOLDERS, [FOLDERS[1], FOLDERS[0]]].map(|[one, two]| (one, two)) {
+        let worker = worker(&broker, &format!("{language}/threads"), &["worker", "4"]);
+        let finished = client(&broker, &format!("{other}/threads"), &["client", "8", "50"]).success();
+        assert_eq!(finished.text(), "400 of 400 answers right, from 8 threads\n");
+        ends_well(worker);
+        client(&broker, &format!("{language}/threads"), &["nonsense"]).code(2);
+    }
 }
 
 #[test]
 fn poll_loop_needs_no_thread_of_its_own() {
     let broker = Broker::start(binary!());
-    let finished = client(&broker, "examples-c/poll_loop", &["50"]).success();
-    assert_eq!(finished.text(), "50 of 50 jobs ended, the sum of their results is 2550\n");
+    for language in FOLDERS {
+        let finished = client(&broker, &format!("{language}/poll_loop"), &["50"]).success();
+        assert_eq!(finished.text(), "50 of 50 jobs ended, the sum of their results is 2550\n");
+    }
 }
 
 #[test]
 fn embedded_needs_no_other_process() {
-    let finished = run(&mut support::command(prefix!().example("examples-c/embedded")), SOON).success();
-    assert_eq!(finished.text(), "HELLO FROM ONE PROCESS\nAND ONCE MORE\n");
-    assert!(finished.stderr.is_empty(), "{}", finished.error_text());
+    for language in FOLDERS {
+        let program = prefix!().example(&format!("{language}/embedded"));
+        let finished = run(&mut support::command(program), SOON).success();
+        assert_eq!(finished.text(), "HELLO FROM ONE PROCESS\nAND ONCE MORE\n");
+        assert!(finished.stderr.is_empty(), "{}", finished.error_text());
+    }
 }
 
 /// The picture is a sound PNG, and the same whoever computed which tile.
