@@ -104,11 +104,11 @@ struct Spares {
 }
 
 impl Spares {
-    /// An empty block, as a rule with room for `len_min` bytes.
+    /// An empty block, as a rule with room for `len_min` bytes, and for the command more that shows it to be full.
     fn block(&mut self, len_min: usize) -> Block {
         match self.emptied.pop() {
             Some(bytes) => Block::within(bytes),
-            None => Block::new(self.len.max(len_min)),
+            None => Block::new((self.len + self.len / 8 + 256).max(len_min)),
         }
     }
 

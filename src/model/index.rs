@@ -5,13 +5,15 @@ use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::hash::Hash;
 
-/// Key to value, looked up only. Hashing is keyed per process, so peers cannot choose colliding keys.
+use foldhash::quality::RandomState;
+
+/// Key to value, looked up only. Hashing is keyed at random, so peers cannot choose colliding keys.
 #[derive(Clone, Debug)]
-pub struct Index<K, V>(HashMap<K, V>);
+pub struct Index<K, V>(HashMap<K, V, RandomState>);
 
 impl<K, V> Default for Index<K, V> {
     fn default() -> Self {
-        Index(HashMap::new())
+        Index(HashMap::default())
     }
 }
 

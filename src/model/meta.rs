@@ -1,6 +1,6 @@
 //! Facts about an attempt.
 
-use std::fmt::{self, Display, Write};
+use std::fmt;
 
 /// Facts about an attempt for people and programs: "worker", "host", "started_ms" ... in the order they were added. Every
 /// job has some and few are looked at, so all stand in one text.
@@ -18,7 +18,7 @@ impl Meta {
     }
 
     /// Adds a fact.
-    pub fn push(&mut self, name: &str, value: impl Display) {
+    pub fn push(&mut self, name: &str, value: &str) {
         if self.ends.is_empty() {
             // What a job ends up with as a rule, so that nothing grows step by step.
             self.text.reserve(128);
@@ -26,9 +26,13 @@ impl Meta {
         }
         self.text.push_str(name);
         let name_end = self.text.len() as u32;
-        // Writing to a String cannot fail.
-        let _ = write!(self.text, "{value}");
+        self.text.push_str(value);
         self.ends.push((name_end, self.text.len() as u32));
+    }
+
+    /// Adds a fact that is a number.
+    pub fn push_number(&mut self, name: &str, value: u64) {
+        self.push(name, itoa::Buffer::new().format(value));
     }
 
     /// Each fact's name and value.
@@ -58,10 +62,10 @@ impl Meta {
     }
 }
 
-impl<N: AsRef<str>, V: Display> FromIterator<(N, V)> for Meta {
+impl<N: AsRef<str>, V: AsRef<str>> FromIterator<(N, V)> for Meta {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(facts: I) -> Meta {
         let mut meta = Meta::new();
-        facts.into_iter().for_each(|(name, value)| meta.push(name.as_ref(), value));
+        facts.into_iter().for_each(|(name, value)| meta.push(name.as_ref(), value.as_ref()));
         meta
     }
 }
@@ -79,7 +83,7 @@ mod tests {
     #[test]
     fn facts_keep_their_order_and_their_bounds() {
         let mut meta = Meta::from_iter([("a", ""), ("", "b"), ("größe", "ü")]);
-        meta.push("n", 17);
+        meta.push_number("n", 17);
         let facts: Vec<_> = meta.iter().collect();
         assert_eq!(facts, [("a", ""), ("", "b"), ("größe", "ü"), ("n", "17")]);
         assert_eq!((meta.get("n"), meta.get("x"), meta.len(), meta.is_empty()), (Some("17"), None, 4, false));

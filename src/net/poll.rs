@@ -5,7 +5,7 @@
 
 use super::error::{Error, Result};
 use std::os::fd::RawFd;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Something [`Poller::wait`] can wait for: [`super::Router`], [`super::Dealer`], [`super::Waker`].
 pub trait Source {
@@ -40,10 +40,16 @@ impl std::fmt::Debug for Poller {
     }
 }
 
+/// How long a busy loop watches before it sleeps: about what falling asleep and being woken cost, for both sides.
+const WATCH: Duration = Duration::from_micros(50);
+/// A loop that was woken this soon after it fell asleep is busy.
+const SHORT_SLEEP: Duration = Duration::from_micros(500);
+
 /// Waits for several sources. Reuses its memory: keep one per loop.
 #[derive(Default)]
 pub struct Poller {
     fds: PollFds,
+    is_busy: bool,
 }
 
 impl Poller {
@@ -69,7 +75,26 @@ impl Poller {
                 timeout = Some(timeout.map_or(limit, |timeout| timeout.min(limit)));
             }
         }
-        self.sleep(timeout)
+        if self.is_busy && timeout.is_none_or(|timeout| timeout > WATCH) && self.watch()? {
+            return Ok(true);
+        }
+        let asleep = Instant::now();
+        let is_there = self.sleep(timeout)?;
+        self.is_busy = is_there && asleep.elapsed() < SHORT_SLEEP;
+        Ok(is_there)
+    }
+
+    /// Looks again and again for a moment, and lets every other thread that is ready go first: where several threads pass
+    /// jobs on, each would else be asleep when the next batch comes, and have to be woken.
+    fn watch(&mut self) -> Result<bool> {
+        let begin = Instant::now();
+        while begin.elapsed() < WATCH {
+            if self.sleep(Some(Duration::ZERO))? {
+                return Ok(true);
+            }
+            std::thread::yield_now();
+        }
+        Ok(false)
     }
 
     #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -109,7 +134,6 @@ impl Poller {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Instant;
 
     #[test]
     fn a_timeout_is_kept_to_fractions_of_a_millisecond() {

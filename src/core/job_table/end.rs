@@ -362,10 +362,10 @@ impl Job {
 
     /// What the broker knows of the job's last attempt, for the result's meta.
     fn add_facts(&self, now: Now, meta: &mut Meta) {
-        meta.push("accepted_ms", self.accepted_wall_ms);
-        meta.push(ENDED_MS, now.wall_ms);
+        meta.push_number("accepted_ms", self.accepted_wall_ms);
+        meta.push_number(ENDED_MS, now.wall_ms);
         if let Some(last) = self.history.last() {
-            meta.push("started_ms", last.started_wall_ms);
+            meta.push_number("started_ms", last.started_wall_ms);
             meta.push("worker", &last.worker);
         }
     }

@@ -259,7 +259,7 @@ impl HeldJob {
     }
 
     fn meta(&self) -> Meta {
-        Meta::from_iter([("run_us", self.run_us())])
+        Meta::from_iter([("run_us", itoa::Buffer::new().format(self.run_us()))])
     }
 
     fn run_us(&self) -> u64 {

@@ -148,7 +148,7 @@ impl Reader<'_> {
         for _ in 0..kept {
             let name = self.bytes_value()?.unwrap_or_default();
             let value = self.bytes_value()?.unwrap_or_default();
-            meta.push(&valid_text(name, limits::TEXT_LEN_MAX), valid_text(value, limits::TEXT_LEN_MAX));
+            meta.push(&valid_text(name, limits::TEXT_LEN_MAX), &valid_text(value, limits::TEXT_LEN_MAX));
         }
         self.skip((len - kept) * 2)?;
         Ok(meta)

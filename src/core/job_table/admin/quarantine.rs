@@ -183,7 +183,7 @@ impl JobTable {
         let job = self.job_mut(slot);
         let State::Ended { verdict, keep_us } = &mut job.state else { return };
         let mut said = Verdict::clone(verdict);
-        said.meta.push(REQUEUED_AS, new);
+        said.meta.push(REQUEUED_AS, &new.to_string());
         let said = Arc::new(said);
         *verdict = said.clone();
         *keep_us = now.after_ms(job.rules.result_ttl_ms);
