@@ -84,10 +84,15 @@ fn instructions(in_flight: usize, len: usize, jobs: usize) -> u64 {
     let out = folder.join("callgrind.out");
     let mut command = std::process::Command::new("valgrind");
     command.arg("--tool=callgrind").arg(format!("--callgrind-out-file={}", out.display()));
-    command.arg(std::env::current_exe().expect("this test")).args(["--exact", "workload", "--test-threads=1"]);
+    command.arg(std::env::current_exe().expect("this test")).args([
+        "--exact",
+        "workload",
+        "--test-threads=1",
+    ]);
     command.env(VARIABLE, format!("{in_flight} {len} {jobs}"));
     run(&mut command, SOON * 10).success();
     let text = std::fs::read_to_string(&out).expect("what callgrind counted");
-    let total = text.lines().find_map(|line| line.strip_prefix("summary: ").or(line.strip_prefix("totals: ")));
+    let total =
+        text.lines().find_map(|line| line.strip_prefix("summary: ").or(line.strip_prefix("totals: ")));
     total.and_then(|total| total.trim().parse().ok()).expect("a total")
 }
