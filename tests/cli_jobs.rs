@@ -107,6 +107,20 @@ fn submit_and_wait_are_two_processes() {
     assert_eq!(jobs[0]["queue"], "echo");
 }
 
+/// Nobody takes the jobs, and the broker keeps them in memory only: a client holds 10,000 of those at most.
+#[test]
+fn more_lines_than_a_client_holds_are_submitted() {
+    let broker = Broker::start(binary!());
+    let input: String = (0..12_000).map(|i| format!("{i}\n")).collect();
+    let mut lines = Process::start(&mut broker.cli(&["submit", "nobody", "--lines"]));
+    lines.write(input.as_bytes());
+    lines.close_stdin();
+    assert_eq!(lines.wait(SOON).success().text().lines().count(), 12_000);
+    let status = run(&mut broker.cli(&["status", "--json"]), SOON).success().text();
+    let status: Value = serde_json::from_str(&status).expect("JSON");
+    assert_eq!(status["jobs"], 12_000, "{status}");
+}
+
 #[test]
 fn the_same_id_is_the_same_job() {
     let (broker, _worker) = with_echo();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
-use forebay::api::{Client, JobId, Submit};
+use forebay::api::{JobId, Submit};
 use serde_json::json;
 
 use crate::cli::connection::Connection;
@@ -49,8 +49,7 @@ impl SubmitCommand {
         let mut job = self.payload.template(self.connection.options()?)?;
         job.id = self.id;
         if self.payload.lines {
-            let client = self.connection.open()?;
-            self.submit_lines(&client, &job)?;
+            self.submit_lines(&job)?;
         } else {
             // Read before the connection is made: a file that is not there is said at once.
             job.body.0 = vec![self.payload.read()?.into()];
@@ -61,7 +60,9 @@ impl SubmitCommand {
         Ok(Exit::Done)
     }
 
-    fn submit_lines(&self, client: &Client, template: &Submit) -> Result<(), Failed> {
+    /// Each batch has a client of its own. A client holds the jobs of a broker without a store in its window until they have
+    /// ended, to submit them again should the broker restart; this process ends before they do.
+    fn submit_lines(&self, template: &Submit) -> Result<(), Failed> {
         let mut from = self.payload.open()?;
         loop {
             let mut jobs = Vec::new();
@@ -75,7 +76,7 @@ impl SubmitCommand {
             if jobs.is_empty() {
                 return Ok(());
             }
-            let submitted = client.submit_many(jobs, Some(self.timeout));
+            let submitted = self.connection.open()?.submit_many(jobs, Some(self.timeout));
             for id in submitted.ids.iter().take(submitted.accepted) {
                 self.say(*id)?;
             }

@@ -205,7 +205,7 @@ use Family::{Admin, Broker, Client, Job, Queue, Register, Worker};
 #[rustfmt::skip]
 pub(crate) const TABLE: &[OptionInfo] = &[
     row(Client, "client.name", NAME, "", "A durable reply box: results of jobs submitted under a name wait for any client of that name."),
-    row(Client, "client.window_jobs", Kind::Count { min: 1, max: 1_000_000 }, "10000", "Jobs under way to the broker and not yet confirmed. Submit waits for room, enqueue answers ERR_BUSY."),
+    row(Client, "client.window_jobs", Kind::Count { min: 1, max: 1_000_000 }, "10000", "Jobs the broker has not confirmed yet, and of those it keeps in memory only also the ones that have not ended. Submit waits for room, enqueue answers ERR_BUSY."),
     row(Client, "client.window_bytes", Kind::Bytes { min: 1 << 16, max: BYTES_MAX }, "64Mi", "Bytes of such jobs. One job always passes, however large."),
     row(Client, "client.linger_ms", MILLIS, "2000", "How long closing waits for jobs and acknowledgements that are still to be sent."),
     row(Client, "client.ack", Kind::Word(&["auto", "manual"]), "auto", "When a result counts as received, so that the broker forgets it: auto, as it is handed over; manual, by forebay_client_ack."),
