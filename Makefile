@@ -5,10 +5,12 @@
 #     make demo                     C workers on real files
 #     make install PREFIX=/usr/local    bin, include, lib and share; DESTDIR is put before PREFIX
 #     make uninstall                what install has put there, and nothing else
+#     make packages                 Debian packages and a tarball, in PACKAGES
 #     make wheel                    the package for Python, dist/forebay-*.whl
 
 PREFIX ?= /usr/local
 CARGO  ?= cargo
+PACKAGES ?= packages
 PYTHON ?= python3
 
 build:
