@@ -20,7 +20,7 @@ from ._c import HINT_DRAINING, HINT_SOFT_LIMIT, STOP_CANCELLED, STOP_LEASE_LOST,
 from ._library import version as library_version
 from .aio import AsyncClient, AsyncJob
 from .broker import Broker
-from .client import Client, JobFuture
+from .client import Client
 from .cluster import Cluster, EagerClient
 from .codec import Frames, pack, unpack
 from .errors import (
@@ -64,6 +64,7 @@ from .errors import (
     UnconfirmedError,
     UnsupportedError,
 )
+from .future import JobFuture
 from .job import Job
 from .result import Result
 from .worker import Worker

@@ -14,14 +14,14 @@ from uuid import UUID
 from . import _c, _desk
 from ._desk import Desk
 from ._library import lib
-from .client import News, Seconds, _id, _result, _seconds, stats_of
+from .caller import GRACE_S, ROOM_S
+from .client import id_of, result_of, stats_of
 from .codec import Headers
 from .errors import BusyError, Error, JobError, TimedOut, error_of
+from .future import News, Seconds, seconds_of
 from .options import Options, pointer
 from .result import Result
 
-_GRACE_S = 0.25
-_ROOM_S = 0.005
 # Pieces of news after which other tasks get their turn.
 _TURNS_MAX = 8
 
@@ -150,10 +150,10 @@ class AsyncClient:
     ) -> Any:
         """Runs a job and gives what its handler returned, as Client.call does. A call that is cancelled cancels its job."""
         rules.setdefault("level", "volatile")
-        seconds = _seconds(timeout)
+        seconds = seconds_of(timeout)
         if seconds is not None:
             rules.setdefault("deadline_ms", max(1, round(seconds * 1000)))
-            seconds += _GRACE_S
+            seconds += GRACE_S
         job = await self._start(queue, payload, 0, headers, None, rules, on_progress, on_partial)
         try:
             result = await asyncio.wait_for(job.wait(), seconds)
@@ -180,7 +180,7 @@ class AsyncClient:
         """Hands a job in, waits until the broker holds it, and gives it, as Client.submit does."""
         job = await self._start(queue, payload, _desk.ACCEPTED, headers, id, rules, on_progress, on_partial)
         try:
-            await asyncio.wait_for(asyncio.shield(job._accepted), _seconds(timeout))
+            await asyncio.wait_for(asyncio.shield(job._accepted), seconds_of(timeout))
         except asyncio.TimeoutError:
             late = error_of(_c.ERR_UNCONFIRMED, f"the broker has not answered in {timeout} s; submit the same id again", True)
             late.id = job.id
@@ -240,13 +240,13 @@ class AsyncClient:
     async def cancel(self, id: UUID, reason: Optional[str] = None, timeout: Seconds = 10) -> None:
         """Cancels a job, as Client.cancel does."""
         await self._apart(
-            self._desk.handle.do, lib.forebay_client_cancel, _id(id), reason and reason.encode(), timeout=timeout
+            self._desk.handle.do, lib.forebay_client_cancel, id_of(id), reason and reason.encode(), timeout=timeout
         )
 
     async def peek(self, id: UUID, timeout: Seconds = 10) -> Result:
         """How a job stands, without taking its result."""
-        told = await self._apart(self._desk.handle.wait, lib.forebay_client_peek, _id(id), timeout=timeout)
-        return _result(told, "the broker has not answered", timeout)
+        told = await self._apart(self._desk.handle.wait, lib.forebay_client_peek, id_of(id), timeout=timeout)
+        return result_of(told, "the broker has not answered", timeout)
 
     async def admin(self, command: str, timeout: Seconds = 10, **arguments: Any) -> Any:
         """An operator's command, as Client.admin does."""
@@ -254,7 +254,7 @@ class AsyncClient:
         told = await self._apart(
             self._desk.handle.wait, lib.forebay_client_admin, command.encode(), pointer(chosen), timeout=timeout
         )
-        return json.loads(_result(told, "the broker has not answered", timeout).data)
+        return json.loads(result_of(told, "the broker has not answered", timeout).data)
 
     def stats(self) -> Dict[str, Any]:
         """What this client has counted."""
@@ -287,7 +287,7 @@ class AsyncClient:
                 return job
             except BusyError:
                 # The window has room again as the broker takes jobs or they end.
-                await asyncio.sleep(_ROOM_S)
+                await asyncio.sleep(ROOM_S)
 
     def _leave(self, job: AsyncJob) -> None:
         """Cancels a job nobody waits for any more, without waiting."""
@@ -295,7 +295,7 @@ class AsyncClient:
             return
         try:
             with self._desk.handle as client:
-                lib.forebay_client_cancel(client, _id(job.id), b"its caller left", 0, None)
+                lib.forebay_client_cancel(client, id_of(job.id), b"its caller left", 0, None)
         except Error:
             pass
 

@@ -12,7 +12,7 @@ from typing import Any, List, Mapping, Optional
 from . import _c
 from ._handle import Handle, apart
 from ._library import call, lib, milliseconds
-from .client import Seconds
+from .future import Seconds
 from .options import Options, pointer
 
 

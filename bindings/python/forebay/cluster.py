@@ -13,9 +13,11 @@ from uuid import UUID
 
 from . import _c
 from .broker import Broker
-from .client import Caller, Client, JobFuture, News
+from .caller import Caller
+from .client import Client
 from .codec import Headers
 from .errors import NotFoundError, error_of
+from .future import JobFuture, News
 from .job import Job
 from .worker import Worker
 

@@ -22,9 +22,10 @@ from uuid import UUID
 from . import _c
 from ._handle import Handle
 from ._library import Forgetful, call, lib, milliseconds
-from .client import Seconds, stats_of
+from .client import stats_of
 from .codec import Headers
 from .errors import BusyError, Error, Fail, Release, StateError, Stopped, TooLargeError, error_of
+from .future import Seconds
 from .job import Job
 from .options import family, pointer
 
@@ -71,6 +72,7 @@ class Worker(Forgetful):
         self._lock = threading.Lock()
         self._handle: Optional[Handle] = None
         self._pool: List[threading.Thread] = []
+        self._working = 0
         self._children: Any = None
         self._failure: Optional[BaseException] = None
         self._ended = threading.Event()
@@ -169,9 +171,11 @@ class Worker(Forgetful):
         """Takes no more jobs; does not wait. May be called by a signal's handler."""
         handle, children = self._handle, self._children
         if handle is not None:
-            pointer_now = handle._pointer
-            if pointer_now is not None:
-                lib.forebay_worker_stop(pointer_now)
+            try:
+                with handle as opened:
+                    lib.forebay_worker_stop(opened)
+            except Error:
+                pass  # It is closed, and so stopped.
         if children is not None:
             children.stop_soon()
 
@@ -210,6 +214,7 @@ class Worker(Forgetful):
 
     def _start_threads(self) -> None:
         handle = self._open()
+        self._working = self.threads
         self._pool = [
             threading.Thread(target=self._work, args=(handle,), name=f"forebay-{i}", daemon=True) for i in range(self.threads)
         ]
@@ -224,8 +229,10 @@ class Worker(Forgetful):
             self._failure = self._failure or error
             self.stop_soon()
         finally:
-            if all(thread is threading.current_thread() or not thread.is_alive() for thread in self._pool):
-                self._ended.set()
+            with self._lock:
+                self._working -= 1
+                if not self._working:
+                    self._ended.set()
 
     def _run_here(self, lifeline: Optional[int]) -> None:
         """The same in this thread, which may be the main one: it waits so that signals come through."""
