@@ -192,10 +192,19 @@ fn its_types_are_right() {
         return skip(&format!("{python} has no mypy to check the Python package's types; pip install mypy"));
     }
     let folder = support::Folder::new();
-    let mut mypy = command(&python);
-    mypy.args(["-m", "mypy", "--cache-dir"])
-        .arg(folder.path())
-        .arg("--config-file")
-        .arg(source("pyproject.toml"));
-    run(mypy.current_dir(source("")), SOON * 8).success();
+    let mypy = |arguments: &[&str]| {
+        let mut mypy = command(&python);
+        mypy.args(["-m", "mypy", "--cache-dir"]).arg(folder.path()).args(arguments);
+        mypy.current_dir(source("")).env("MYPYPATH", source(""));
+        run(&mut mypy, SOON * 8)
+    };
+    mypy(&["--config-file", "pyproject.toml"]).success();
+    let typed = fs::read_to_string(source("tests/typed.py")).unwrap();
+    let wrong = typed.replace("reply: int", "reply: str");
+    assert_ne!(typed, wrong);
+    let wrong_file = folder.join("wrong.py");
+    fs::write(&wrong_file, wrong).unwrap();
+    mypy(&["--strict", "tests/typed.py"]).success();
+    let said = mypy(&["--strict", &wrong_file.display().to_string()]).code(1).text();
+    assert!(said.contains("Incompatible types in assignment"), "{said}");
 }

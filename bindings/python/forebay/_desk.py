@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import itertools
+import logging
 import threading
 from ctypes import byref
 from typing import Any, Dict, List, Mapping, Optional, Protocol, Tuple
@@ -18,6 +19,8 @@ from ._library import call, lib
 from .errors import ArgumentError, Error, error_of
 from .options import Options, family, pointer
 from .result import Result
+
+log = logging.getLogger("forebay")
 
 ACCEPTED = 1 << _c.KIND_ACCEPTED
 REFUSED = 1 << _c.KIND_REFUSED
@@ -102,7 +105,11 @@ class Desk:
             is_last = result.kind in (_c.KIND_RESULT, _c.KIND_REFUSED)
             watcher = self._watchers.pop(result.tag, None) if is_last else self._watchers.get(result.tag)
             if watcher is not None:
-                watcher.news(result)
+                try:
+                    watcher.news(result)
+                except Exception:
+                    # A callback's own fault; other jobs have nothing to do with it.
+                    log.exception("what was to be told about the job %s raised", result.id)
         return status
 
     def end(self, error: Error) -> None:

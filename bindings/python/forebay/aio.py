@@ -14,10 +14,10 @@ from uuid import UUID
 from . import _c, _desk
 from ._desk import Desk
 from ._library import lib
-from .caller import GRACE_S, ROOM_S
-from .client import id_of, result_of, stats_of
+from .caller import GRACE_S, ROOM_S, too_late
+from .client import id_of, no_broker, result_of, stats_of
 from .codec import Headers
-from .errors import BusyError, Error, JobError, TimedOut, error_of
+from .errors import BusyError, Error, JobError, Outcome, error_of
 from .future import News, Seconds, seconds_of
 from .options import Options, pointer
 from .result import Result
@@ -159,10 +159,13 @@ class AsyncClient:
             result = await asyncio.wait_for(job.wait(), seconds)
         except asyncio.TimeoutError:
             self._leave(job)
-            raise TimedOut(f"the job {job.id} in the queue {queue!r} has not ended in {timeout} s") from None
+            raise too_late(job.id, queue, timeout, no_broker(self._desk)) from None
         except asyncio.CancelledError:
             self._leave(job)
             raise
+        if result.outcome == Outcome.EXPIRED and timeout is not None and no_broker(self._desk):
+            # A client that has no broker sees by itself that the deadline passed, or the loop does: it is all the same.
+            raise too_late(job.id, queue, timeout, no_broker(self._desk))
         return result.value()
 
     async def submit(

@@ -14,7 +14,7 @@ from uuid import UUID
 
 from . import _c, _desk
 from .codec import Headers
-from .errors import Error, JobError, TimedOut, error_of
+from .errors import Error, JobError, JobExpired, TimedOut, error_of
 from .future import JobFuture, News, Seconds, seconds_of
 
 # How long a call waits beyond its deadline for the broker to say that it has passed.
@@ -51,11 +51,13 @@ class Caller:
         future = self._start(queue, payload, 0, headers, None, rules, on_progress, on_partial, seconds)
         try:
             return future.result(seconds)
+        except (TimedOut, JobExpired) as error:
+            self._leave(future)
+            # A client that has no broker sees by itself that the deadline passed, or this thread does: it is all the same.
+            is_alone = isinstance(error, TimedOut) or bool(self._no_broker())
+            raise self._too_late(future, timeout) if is_alone else error from None
         except JobError:
             raise
-        except TimedOut:
-            self._leave(future)
-            raise self._too_late(future, timeout) from None
         except BaseException:
             # Nothing runs on for a caller who left.
             self._leave(future)
@@ -160,8 +162,20 @@ class Caller:
     def _leave(self, future: JobFuture) -> None:
         """Cancels a job nobody waits for any more, without waiting."""
 
+    def _no_broker(self) -> str:
+        """Why there is no connection; empty when there is one."""
+        return ""
+
     def _too_late(self, future: JobFuture, timeout: Seconds) -> TimedOut:
-        return TimedOut(f"the job {future.id} in the queue {future.queue!r} has not ended in {timeout} s")
+        return too_late(future.id, future.queue, timeout, self._no_broker())
+
+
+def too_late(id: UUID, queue: str, timeout: Seconds, no_broker: str) -> TimedOut:
+    """The error of a wait for a job whose time was over."""
+    why = f": {no_broker}" if no_broker else ""
+    late = TimedOut(f"the job {id} in the queue {queue!r} has not ended in {timeout} s{why}")
+    late.id = id
+    return late
 
 
 class _Ordered:

@@ -62,7 +62,10 @@ class Client(Caller, Forgetful):
         # Elsewhere: this may run in any thread, also in one that the closing would wait for.
         desk = getattr(self, "_desk", None)
         if desk is not None:
-            threading.Thread(target=desk.close, name="forebay-close").start()
+            try:
+                threading.Thread(target=desk.close, name="forebay-close").start()
+            except RuntimeError:
+                pass  # The interpreter ends; so does the connection.
 
     def __repr__(self) -> str:
         return f"<forebay.Client {self._endpoint or 'at the default broker'}, {self.state}>"
@@ -181,14 +184,8 @@ class Client(Caller, Forgetful):
         except Error:
             pass
 
-    def _too_late(self, future: JobFuture, timeout: Seconds) -> TimedOut:
-        late = super()._too_late(future, timeout)
-        try:
-            self._its_desk().handle.do(lib.forebay_client_ready, timeout=0)
-        except Error as error:
-            late = TimedOut(f"{late}: {'there is no broker yet' if isinstance(error, TimedOut) else error}")
-        late.id = future.id
-        return late
+    def _no_broker(self) -> str:
+        return no_broker(self._its_desk())
 
 
 def _take(desk: Desk) -> None:
@@ -200,6 +197,17 @@ def _take(desk: Desk) -> None:
             return
         if desk.handle.is_closed:
             return
+
+
+def no_broker(desk: Desk) -> str:
+    """Why a client has no connection; empty when it has one. Does not wait."""
+    try:
+        with desk.handle as client:
+            if call(lib.forebay_client_ready, client, 0) == _c.OK:
+                return ""
+    except Error as error:
+        return str(error)
+    return "there is no broker yet"
 
 
 def stats_of(handle: Any) -> Dict[str, Any]:
