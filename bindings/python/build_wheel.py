@@ -23,7 +23,15 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 
 # What manylinux lets a wheel ask of a system.
-SYSTEM = {"libc.so.6", "libm.so.6", "libdl.so.2", "libpthread.so.0", "librt.so.1", "libgcc_s.so.1", "libstdc++.so.6"}
+SYSTEM = {
+    "libc.so.6",
+    "libm.so.6",
+    "libdl.so.2",
+    "libpthread.so.0",
+    "librt.so.1",
+    "libgcc_s.so.1",
+    "libstdc++.so.6",
+}
 
 METADATA = """\
 Metadata-Version: 2.1
@@ -108,7 +116,9 @@ def default_library():
     target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
     path = Path(named) if named else target / "release" / "libforebay.so"
     if not path.exists():
-        raise SystemExit(f"there is no {path}; `cargo build --release` makes it, or name one: FOREBAY_LIBRARY, --library")
+        raise SystemExit(
+            f"there is no {path}; `cargo build --release` makes it, or name one: FOREBAY_LIBRARY, --library"
+        )
     return path
 
 
@@ -117,13 +127,19 @@ def wheel(library, out):
     tag = f"py3-none-{Needs(library).tag()}"
     info = f"forebay-{version()}.dist-info"
     name = f"forebay-{version()}-{tag}.whl"
-    files = {f"forebay/{path.name}": path.read_bytes() for path in sorted((HERE / "forebay").iterdir()) if path.is_file()}
+    files = {
+        f"forebay/{path.name}": path.read_bytes()
+        for path in sorted((HERE / "forebay").iterdir())
+        if path.is_file()
+    }
     files["forebay/libforebay.so.0"] = Path(library).read_bytes()
     for licence in ("LICENSE-MIT", "LICENSE-APACHE", "THIRD-PARTY.md"):
         files[f"{info}/licenses/{licence}"] = (ROOT / licence).read_bytes()
     readme = (HERE / "README.md").read_text()
     files[f"{info}/METADATA"] = METADATA.format(version=version(), readme=readme).encode()
-    files[f"{info}/WHEEL"] = f"Wheel-Version: 1.0\nGenerator: forebay\nRoot-Is-Purelib: false\nTag: {tag}\n".encode()
+    files[f"{info}/WHEEL"] = (
+        f"Wheel-Version: 1.0\nGenerator: forebay\nRoot-Is-Purelib: false\nTag: {tag}\n".encode()
+    )
     records = "".join(f"{path},sha256={digest(data)},{len(data)}\n" for path, data in files.items())
     files[f"{info}/RECORD"] = f"{records}{info}/RECORD,,\n".encode()
     Path(out).mkdir(parents=True, exist_ok=True)
@@ -155,7 +171,9 @@ def main():
     """The command line."""
     parser = argparse.ArgumentParser(description="Builds the wheel of the package forebay.")
     parser.add_argument("--library", type=Path, help="the shared library to put into it")
-    parser.add_argument("--out", type=Path, default=Path("dist"), help="the folder for the wheel (default: dist)")
+    parser.add_argument(
+        "--out", type=Path, default=Path("dist"), help="the folder for the wheel (default: dist)"
+    )
     asked = parser.parse_args()
     name = wheel(asked.library or default_library(), asked.out)
     print(asked.out / name)

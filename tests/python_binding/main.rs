@@ -183,17 +183,38 @@ with forebay.Client() as client:
     worker.stop(SOON).success();
 }
 
-/// The annotations are complete and right, as mypy sees them.
+/// Whether the Python that makes the environments has a tool; without it the test is a skip by name.
+fn has_module(tool: &str) -> bool {
+    let python = environment::python();
+    let found = Command::new(&python).args(["-m", tool, "--version"]).output();
+    let is_there = found.is_ok_and(|output| output.status.success());
+    if !is_there {
+        skip(&format!("{python} has no {tool} to check the Python package with; pip install {tool}"));
+    }
+    is_there
+}
+
+#[test]
+fn it_is_written_as_ruff_wants_it() {
+    if !has_module("ruff") {
+        return;
+    }
+    for arguments in [&["check"][..], &["format", "--check"]] {
+        let mut ruff = command(environment::python());
+        ruff.args(["-m", "ruff"]).args(arguments).arg("--no-cache").current_dir(source(""));
+        run(&mut ruff, SOON).success();
+    }
+}
+
+/// The annotations are complete and right, as mypy sees them, in the package and for those who use it.
 #[test]
 fn its_types_are_right() {
-    let python = environment::python();
-    let found = Command::new(&python).args(["-m", "mypy", "--version"]).output();
-    if !found.is_ok_and(|output| output.status.success()) {
-        return skip(&format!("{python} has no mypy to check the Python package's types; pip install mypy"));
+    if !has_module("mypy") {
+        return;
     }
     let folder = support::Folder::new();
     let mypy = |arguments: &[&str]| {
-        let mut mypy = command(&python);
+        let mut mypy = command(environment::python());
         mypy.args(["-m", "mypy", "--cache-dir"]).arg(folder.path()).args(arguments);
         mypy.current_dir(source("")).env("MYPYPATH", source(""));
         run(&mut mypy, SOON * 8)

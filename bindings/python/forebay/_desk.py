@@ -56,7 +56,12 @@ class Desk:
     def __init__(self, endpoint: Optional[str], options: Mapping[str, Any]) -> None:
         client = ctypes.POINTER(_c.forebay_client_t)()
         chosen = family("client", options)
-        call(lib.forebay_client_open, None if endpoint is None else endpoint.encode(), pointer(chosen), byref(client))
+        call(
+            lib.forebay_client_open,
+            None if endpoint is None else endpoint.encode(),
+            pointer(chosen),
+            byref(client),
+        )
         self.handle = Handle("client", client, lib.forebay_client_interrupt)
         self._watchers: Dict[int, Watcher] = {}
         self._tags = itertools.count(1)
@@ -96,12 +101,18 @@ class Desk:
         results, got = _News(), ctypes.c_size_t()
         try:
             with self.handle as client:
-                status = call(lib.forebay_client_next_many, client, timeout_ms, results, _NEWS_MAX, byref(got))
+                status = call(
+                    lib.forebay_client_next_many, client, timeout_ms, results, _NEWS_MAX, byref(got)
+                )
         except Error as error:
             self.end(error)
             raise
         for i in range(got.value if status == _c.OK else 0):
-            result = Result(ctypes.POINTER(_c.forebay_result_t).from_buffer_copy(results, i * ctypes.sizeof(ctypes.c_void_p)))
+            result = Result(
+                ctypes.POINTER(_c.forebay_result_t).from_buffer_copy(
+                    results, i * ctypes.sizeof(ctypes.c_void_p)
+                )
+            )
             is_last = result.kind in (_c.KIND_RESULT, _c.KIND_REFUSED)
             watcher = self._watchers.pop(result.tag, None) if is_last else self._watchers.get(result.tag)
             if watcher is not None:
@@ -159,7 +170,9 @@ class Submission:
         rules: Mapping[str, Any],
         rules_of: Any = _job_options,
     ) -> None:
-        struct = self.struct = _c.forebay_submit_t(struct_size=_SUBMIT_LEN, queue=_bytes_of("a queue's name", queue))
+        struct = self.struct = _c.forebay_submit_t(
+            struct_size=_SUBMIT_LEN, queue=_bytes_of("a queue's name", queue)
+        )
         frames, marks = codec.encode(payload)
         addresses = [codec.address(frame) for frame in frames]
         self._kept: List[Any] = [frames, addresses]

@@ -21,7 +21,9 @@ _CLOSING_S = 0.02
 class Handle(Forgetful):
     """`with handle as pointer:` makes sure that the pointer is good until the end of the block."""
 
-    def __init__(self, kind: str, pointer: Any, interrupt: "Optional[Callable[[Any], object]]" = None) -> None:
+    def __init__(
+        self, kind: str, pointer: Any, interrupt: "Optional[Callable[[Any], object]]" = None
+    ) -> None:
         super().__init__()
         self.kind = kind
         self._pointer = pointer
@@ -45,7 +47,10 @@ class Handle(Forgetful):
 
     def _gone(self) -> Exception:
         if self._is_forked:
-            return error_of(ForkedError.status, f"the {self.kind} belongs to the parent process; open another one in this one")
+            return error_of(
+                ForkedError.status,
+                f"the {self.kind} belongs to the parent process; open another one in this one",
+            )
         return error_of(ClosedError.status, f"the {self.kind} is closed")
 
     @property

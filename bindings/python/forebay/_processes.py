@@ -1,7 +1,7 @@
 """The processes of a worker: forked, watched, and started again when one dies.
 
-Each holds the read end of one pipe, the lifeline, whose write end only the watching process has: when that closes it, or
-dies, they stop taking jobs, finish what they have, and end.
+Each watches the read end of one pipe, the lifeline, whose write end only the watching process has: when that writes to it or
+dies, they stop taking jobs, finish what they have, and end. Nobody reads it, so all of them see it.
 
 Invariant: no process outlives the watching one by more than its jobs at hand.
 """
@@ -15,7 +15,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
-from . import _c
+from ._library import Forgetful
 from .errors import StateError, error_of
 
 if TYPE_CHECKING:
@@ -27,10 +27,11 @@ log = logging.getLogger("forebay")
 _SOON_S = 1.0
 
 
-class Children:
+class Children(Forgetful):
     """The processes of one worker."""
 
     def __init__(self, worker: "Worker") -> None:
+        super().__init__()
         self._worker = worker
         self._fork = multiprocessing.get_context("fork")
         self._lifeline, self._hold = os.pipe()
@@ -38,6 +39,11 @@ class Children:
         self._is_stopping = False
         self._born: Dict[Any, float] = {}
         self._watcher: Any = None
+
+    def _forget(self) -> None:
+        # Whoever holds the write end keeps the processes alive.
+        self._close(self._hold, self._wake, self._ring)
+        self._hold = self._wake = self._ring = -1
 
     def run(self, above: Optional[int] = None) -> None:
         """Starts them and watches them until all have ended; `above` is the lifeline of this process itself."""
@@ -58,7 +64,10 @@ class Children:
             self._let_go()
             self._close(self._lifeline, self._wake, self._ring)
         if failed is not None:
-            raise error_of(StateError.status, f"a worker process ended with exit code {failed}; its traceback stands above")
+            raise error_of(
+                StateError.status,
+                f"a worker process ended with exit code {failed}; its traceback stands above",
+            )
 
     def start_apart(self) -> None:
         """Does the same in a process of its own, in the background."""
@@ -82,10 +91,11 @@ class Children:
             self._watcher.join()
             self._close(self._wake, self._ring)
             if self._watcher.exitcode:
-                raise error_of(StateError.status, "the worker's processes ended by themselves; a traceback stands above")
+                raise error_of(
+                    StateError.status, "the worker's processes ended by themselves; a traceback stands above"
+                )
 
     def _run_apart(self) -> None:
-        self._close(self._hold)
         below = Children(self._worker)
         self._worker._children = below
         from .worker import _Signals
@@ -99,7 +109,6 @@ class Children:
         self._born[child] = time.monotonic()
 
     def _child(self) -> None:
-        self._close(self._hold, self._wake, self._ring)
         self._worker._run_child(self._lifeline)
 
     def _buried(self, child: Any) -> Optional[int]:
@@ -108,7 +117,9 @@ class Children:
         age_s = time.monotonic() - self._born.pop(child)
         code: int = child.exitcode
         if code < 0 and not self._is_stopping:
-            log.warning("the worker process %s was killed by signal %s; another one takes its place", child.pid, -code)
+            log.warning(
+                "the worker process %s was killed by signal %s; another one takes its place", child.pid, -code
+            )
             if age_s < _SOON_S:
                 multiprocessing.connection.wait([self._wake], _SOON_S - age_s)
             self._start()
@@ -121,7 +132,12 @@ class Children:
     def _let_go(self) -> None:
         self._is_stopping = True
         hold, self._hold = self._hold, -1
-        self._close(hold)
+        if hold >= 0:
+            try:
+                os.write(hold, b"x")
+            except BrokenPipeError:
+                pass  # They have ended already.
+            os.close(hold)
 
     def _close(self, *fds: int) -> None:
         for fd in fds:

@@ -115,7 +115,10 @@ class AsyncClient:
             loop.add_reader(self._fd, self._readable)
             self._loop = loop
         elif self._loop is not loop:
-            raise error_of(_c.ERR_STATE, "an AsyncClient belongs to the event loop it was first used in; open one in each")
+            raise error_of(
+                _c.ERR_STATE,
+                "an AsyncClient belongs to the event loop it was first used in; open one in each",
+            )
 
     def _readable(self) -> None:
         try:
@@ -185,7 +188,11 @@ class AsyncClient:
         try:
             await asyncio.wait_for(asyncio.shield(job._accepted), seconds_of(timeout))
         except asyncio.TimeoutError:
-            late = error_of(_c.ERR_UNCONFIRMED, f"the broker has not answered in {timeout} s; submit the same id again", True)
+            late = error_of(
+                _c.ERR_UNCONFIRMED,
+                f"the broker has not answered in {timeout} s; submit the same id again",
+                True,
+            )
             late.id = job.id
             raise late from None
         return job
@@ -238,12 +245,18 @@ class AsyncClient:
 
     async def wait_workers(self, queue: str, n: int = 1, timeout: Seconds = None) -> None:
         """Waits until at least `n` workers have registered a queue."""
-        await self._apart(self._desk.handle.do, lib.forebay_client_wait_workers, queue.encode(), n, timeout=timeout)
+        await self._apart(
+            self._desk.handle.do, lib.forebay_client_wait_workers, queue.encode(), n, timeout=timeout
+        )
 
     async def cancel(self, id: UUID, reason: Optional[str] = None, timeout: Seconds = 10) -> None:
         """Cancels a job, as Client.cancel does."""
         await self._apart(
-            self._desk.handle.do, lib.forebay_client_cancel, id_of(id), reason and reason.encode(), timeout=timeout
+            self._desk.handle.do,
+            lib.forebay_client_cancel,
+            id_of(id),
+            reason and reason.encode(),
+            timeout=timeout,
         )
 
     async def peek(self, id: UUID, timeout: Seconds = 10) -> Result:
@@ -255,7 +268,11 @@ class AsyncClient:
         """An operator's command, as Client.admin does."""
         chosen = Options({f"admin.{key}": value for key, value in arguments.items()})
         told = await self._apart(
-            self._desk.handle.wait, lib.forebay_client_admin, command.encode(), pointer(chosen), timeout=timeout
+            self._desk.handle.wait,
+            lib.forebay_client_admin,
+            command.encode(),
+            pointer(chosen),
+            timeout=timeout,
         )
         return json.loads(result_of(told, "the broker has not answered", timeout).data)
 
@@ -303,7 +320,9 @@ class AsyncClient:
             pass
 
 
-async def _first(line: Deque[AsyncJob], waits: "Dict[asyncio.Future[Result], AsyncJob]", ordered: bool) -> AsyncJob:
+async def _first(
+    line: Deque[AsyncJob], waits: "Dict[asyncio.Future[Result], AsyncJob]", ordered: bool
+) -> AsyncJob:
     """The job of a map whose turn it is, taken out."""
     if ordered:
         job = line[0]

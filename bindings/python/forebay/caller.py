@@ -81,11 +81,17 @@ class Caller:
         `id=error.id`. BusyError and the like when the broker refuses it.
         """
         seconds = seconds_of(timeout)
-        future = self._start(queue, payload, _desk.ACCEPTED, headers, id, rules, on_progress, on_partial, seconds)
+        future = self._start(
+            queue, payload, _desk.ACCEPTED, headers, id, rules, on_progress, on_partial, seconds
+        )
         try:
             future._accepted.result(seconds)
         except concurrent.futures.TimeoutError:
-            late = error_of(_c.ERR_UNCONFIRMED, f"{self._too_late(future, timeout)}; submit the same id again to make sure", True)
+            late = error_of(
+                _c.ERR_UNCONFIRMED,
+                f"{self._too_late(future, timeout)}; submit the same id again to make sure",
+                True,
+            )
             late.id = future.id
             raise late from None
         return future
@@ -119,7 +125,14 @@ class Caller:
         return self._mapped(run, source, window, start, end, timeout, return_exceptions)
 
     def _mapped(
-        self, run: "_Run", source: Iterator[Any], window: int, start: Any, end: Optional[float], timeout: Seconds, give: bool
+        self,
+        run: "_Run",
+        source: Iterator[Any],
+        window: int,
+        start: Any,
+        end: Optional[float],
+        timeout: Seconds,
+        give: bool,
     ) -> Iterator[Any]:
         try:
             while run.count:

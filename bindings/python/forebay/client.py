@@ -90,7 +90,9 @@ class Client(Caller, Forgetful):
             return "closed" if self._is_closed else "connecting"
         try:
             with desk.handle as client:
-                return ("connecting", "ready", "draining", "refused", "closed")[lib.forebay_client_state(client)]
+                return ("connecting", "ready", "draining", "refused", "closed")[
+                    lib.forebay_client_state(client)
+                ]
         except Error:
             return "closed"
 
@@ -101,15 +103,25 @@ class Client(Caller, Forgetful):
     def wait(self, id: UUID, timeout: Seconds = None) -> Result:
         """The result of a job that this process has no future of, submitted under this client's name before."""
         handle = self._its_desk().handle
-        return result_of(handle.wait(lib.forebay_client_wait, id_of(id), timeout=timeout), f"the job {id} has not ended", timeout)
+        return result_of(
+            handle.wait(lib.forebay_client_wait, id_of(id), timeout=timeout),
+            f"the job {id} has not ended",
+            timeout,
+        )
 
     def peek(self, id: UUID, timeout: Seconds = 10) -> Result:
         """How a job stands, without taking its result."""
         handle = self._its_desk().handle
-        return result_of(handle.wait(lib.forebay_client_peek, id_of(id), timeout=timeout), "the broker has not answered", timeout)
+        return result_of(
+            handle.wait(lib.forebay_client_peek, id_of(id), timeout=timeout),
+            "the broker has not answered",
+            timeout,
+        )
 
     def cancel(self, id: UUID, reason: Optional[str] = None, timeout: Seconds = 10) -> None:
-        self._its_desk().handle.do(lib.forebay_client_cancel, id_of(id), reason and reason.encode(), timeout=timeout)
+        self._its_desk().handle.do(
+            lib.forebay_client_cancel, id_of(id), reason and reason.encode(), timeout=timeout
+        )
 
     def wait_workers(self, queue: str, n: int = 1, timeout: Seconds = None) -> None:
         """Waits until at least `n` workers have registered a queue."""
@@ -171,7 +183,9 @@ class Client(Caller, Forgetful):
         if self._taker is None:
             with self._lock:
                 if self._taker is None:
-                    self._taker = threading.Thread(target=_take, args=(desk,), name="forebay-news", daemon=True)
+                    self._taker = threading.Thread(
+                        target=_take, args=(desk,), name="forebay-news", daemon=True
+                    )
                     self._taker.start()
 
     def _leave(self, future: JobFuture) -> None:

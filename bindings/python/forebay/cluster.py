@@ -5,13 +5,13 @@ Invariant: everything it started ends with it.
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import tempfile
 from typing import Any, Dict, Optional
 from uuid import UUID
 
-from . import _c
 from .broker import Broker
 from .caller import Caller
 from .client import Client
@@ -38,7 +38,10 @@ class EagerClient(Caller):
         """Nothing is open."""
 
     def cancel(self, id: UUID, reason: Optional[str] = None, timeout: Any = 10) -> None:
-        raise error_of(NotFoundError.status, f"there is no job {id}: with FOREBAY_EAGER=1 a job has ended when it was handed in")
+        raise error_of(
+            NotFoundError.status,
+            f"there is no job {id}: with FOREBAY_EAGER=1 a job has ended when it was handed in",
+        )
 
     def _start(
         self,
@@ -80,6 +83,7 @@ class Cluster:
             self.client = EagerClient(worker)
             return
         self._folder = tempfile.mkdtemp(prefix="forebay-")
+        atexit.register(self.close)
         try:
             listen = broker.pop("listen", f"ipc://{self._folder}/broker")
             if worker.processes:
@@ -108,7 +112,8 @@ class Cluster:
         return f"<forebay.Cluster {self.endpoint or 'eager'}, tasks {', '.join(sorted(self.worker._tasks))}>"
 
     def close(self) -> None:
-        """Ends client, worker and broker, in this order."""
+        """Ends client, worker and broker, in this order. What is not closed is closed as the interpreter ends."""
+        atexit.unregister(self.close)
         client = getattr(self, "client", None)
         if client is not None:
             client.close()

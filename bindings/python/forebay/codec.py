@@ -61,7 +61,9 @@ def decode(frames: int, frame: "Callable[[int], Any]", encoding: Optional[bytes]
     if encoding is None:
         return bytes(frame(0)) if frames == 1 else Frames(bytes(frame(i)) for i in range(frames))
     if encoding != MSGPACK:
-        raise ValueError(f"the header {HEADER} is {encoding!r}; this package reads {MSGPACK!r} and jobs without it")
+        raise ValueError(
+            f"the header {HEADER} is {encoding!r}; this package reads {MSGPACK!r} and jobs without it"
+        )
     return _unpack(frame(0), frame)
 
 
@@ -80,7 +82,9 @@ class _Packer:
             raise TypeError("a value that contains itself cannot be sent") from None
         except ValueError as error:
             if "recursion" in str(error):
-                raise TypeError("a value that contains itself, or is nested too deeply, cannot be sent") from None
+                raise TypeError(
+                    "a value that contains itself, or is nested too deeply, cannot be sent"
+                ) from None
             raise
 
     def _extra(self, value: Any) -> Any:
@@ -111,7 +115,9 @@ class _Packer:
 
     def _array(self, numpy: Any, array: Any) -> Any:
         if array.dtype.hasobject or array.dtype.names is not None:
-            raise TypeError(f"a numpy array of dtype {array.dtype} cannot be sent: objects and records have no bytes of one kind")
+            raise TypeError(
+                f"a numpy array of dtype {array.dtype} cannot be sent: objects and records have no bytes of one kind"
+            )
         array = numpy.asarray(array, order="C")
         shape = list(array.shape)
         if array.nbytes >= _APART_LEN and len(self.apart) < self._apart_max:
@@ -157,7 +163,9 @@ _EXTENSIONS: "Dict[type, Tuple[int, Callable[[Any], List[Any]]]]" = {
 }
 
 
-def _time(hour: int, minute: int, second: int, us: int, fold: int, offset_us: Optional[int], key: Optional[str]) -> dt.time:
+def _time(
+    hour: int, minute: int, second: int, us: int, fold: int, offset_us: Optional[int], key: Optional[str]
+) -> dt.time:
     return dt.time(hour, minute, second, us, _zone_of(offset_us, key), fold=fold)
 
 
@@ -182,7 +190,9 @@ def _unpack(data: Any, frame: "Callable[[int], Any]") -> Any:
     return msgpack.unpackb(data, ext_hook=extra, raw=False, strict_map_key=False, timestamp=3)
 
 
-def _array_of(dtype: str, shape: "List[int]", where: "Union[int, bytes]", frame: "Callable[[int], Any]") -> Any:
+def _array_of(
+    dtype: str, shape: "List[int]", where: "Union[int, bytes]", frame: "Callable[[int], Any]"
+) -> Any:
     try:
         import numpy
     except ImportError:

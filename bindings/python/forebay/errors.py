@@ -181,9 +181,13 @@ class StoreFullError(Error):
 
 
 # One class until Python 3.10, two before.
-_TIMEOUTS = (TimeoutError,) if concurrent.futures.TimeoutError is TimeoutError else (
-    TimeoutError,
-    concurrent.futures.TimeoutError,
+_TIMEOUTS = (
+    (TimeoutError,)
+    if concurrent.futures.TimeoutError is TimeoutError
+    else (
+        TimeoutError,
+        concurrent.futures.TimeoutError,
+    )
 )
 
 
@@ -288,7 +292,9 @@ class Fail(Exception):
     `retry`: None, as the job's rules say; False, never; a number, after so many seconds, if an attempt is left.
     """
 
-    def __init__(self, message: str, *, code: str = "failed", retry: "Optional[float]" = None, detail: str = "") -> None:
+    def __init__(
+        self, message: str, *, code: str = "failed", retry: "Optional[float]" = None, detail: str = ""
+    ) -> None:
         super().__init__(message)
         self.code = code
         self.retry = retry

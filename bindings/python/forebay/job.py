@@ -105,7 +105,9 @@ class Job:
         found: Dict[str, bytes] = {}
         for i in range(self._view.headers):
             lib.forebay_job_header_at(self._pointer, i, byref(name), byref(data), byref(length))
-            found[(name.value or b"").decode()] = ctypes.string_at(data.value or 0, length.value) if length.value else b""
+            found[(name.value or b"").decode()] = (
+                ctypes.string_at(data.value or 0, length.value) if length.value else b""
+            )
         return found
 
     @property

@@ -93,7 +93,9 @@ class Result:
         found: Dict[str, bytes] = {}
         for i in range(self._view.headers):
             lib.forebay_result_header_at(self._pointer, i, byref(name), byref(data), byref(length))
-            found[_text(name.value)] = ctypes.string_at(data.value or 0, length.value) if length.value else b""
+            found[_text(name.value)] = (
+                ctypes.string_at(data.value or 0, length.value) if length.value else b""
+            )
         return found
 
     @property

@@ -17,14 +17,13 @@ import time
 import traceback
 from ctypes import byref
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, TypeVar, Union
-from uuid import UUID
 
 from . import _c
 from ._handle import Handle
 from ._library import Forgetful, call, lib, milliseconds
 from .client import stats_of
 from .codec import Headers
-from .errors import BusyError, Error, Fail, Release, StateError, Stopped, TooLargeError, error_of
+from .errors import BusyError, Error, Fail, Release, Stopped, TooLargeError, error_of
 from .future import Seconds
 from .job import Job
 from .options import family, pointer
@@ -55,9 +54,13 @@ class Worker(Forgetful):
     of the family "worker" in docs/OPTIONS.md without its name.
     """
 
-    def __init__(self, endpoint: Optional[str] = None, *, threads: int = 1, processes: int = 0, **options: Any) -> None:
+    def __init__(
+        self, endpoint: Optional[str] = None, *, threads: int = 1, processes: int = 0, **options: Any
+    ) -> None:
         if threads < 1 or processes < 0:
-            raise error_of(_c.ERR_ARGUMENT, f"threads={threads}, processes={processes}; at least 1 and 0 are needed")
+            raise error_of(
+                _c.ERR_ARGUMENT, f"threads={threads}, processes={processes}; at least 1 and 0 are needed"
+            )
         super().__init__()
         self.threads = threads
         self.processes = processes
@@ -194,7 +197,9 @@ class Worker(Forgetful):
 
     def _open(self) -> Handle:
         if not self._tasks:
-            raise error_of(_c.ERR_STATE, 'the worker has no task; decorate a function with @worker.task("queue")')
+            raise error_of(
+                _c.ERR_STATE, 'the worker has no task; decorate a function with @worker.task("queue")'
+            )
         options = family("worker", {"slots": self.threads, **self._options})
         opened = ctypes.POINTER(_c.forebay_worker_t)()
         endpoint = None if self._endpoint is None else self._endpoint.encode()
@@ -210,13 +215,16 @@ class Worker(Forgetful):
 
     def _register(self, handle: Handle, queue: str, task: Task) -> None:
         with handle as opened:
-            call(lib.forebay_worker_register, opened, queue.encode(), pointer(family("register", task.options)))
+            call(
+                lib.forebay_worker_register, opened, queue.encode(), pointer(family("register", task.options))
+            )
 
     def _start_threads(self) -> None:
         handle = self._open()
         self._working = self.threads
         self._pool = [
-            threading.Thread(target=self._work, args=(handle,), name=f"forebay-{i}", daemon=True) for i in range(self.threads)
+            threading.Thread(target=self._work, args=(handle,), name=f"forebay-{i}", daemon=True)
+            for i in range(self.threads)
         ]
         for thread in self._pool:
             thread.start()
@@ -289,7 +297,7 @@ class Worker(Forgetful):
         self._raise()
 
     def _watch(self, lifeline: int) -> None:
-        os.read(lifeline, 1)
+        select.select([lifeline], [], [])
         self.stop_soon()
 
     def _finish(self) -> None:
@@ -360,7 +368,9 @@ class _Attempt:
         job = self._job
         task = self._tasks.get(job.queue)
         if task is None:
-            raise Fail(f"this worker has no handler for the queue {job.queue!r}", code="no_handler", retry=False)
+            raise Fail(
+                f"this worker has no handler for the queue {job.queue!r}", code="no_handler", retry=False
+            )
         arguments: List[Any] = []
         if task.wants_payload:
             try:
@@ -388,7 +398,9 @@ class _Attempt:
             except TooLargeError:
                 raise
             except Error as error:
-                log.info("the answer to the job %s of %r does not count: %s", self._job.id, self._job.queue, error)
+                log.info(
+                    "the answer to the job %s of %r does not count: %s", self._job.id, self._job.queue, error
+                )
                 return None
 
 
@@ -404,12 +416,19 @@ def _told(error: BaseException) -> str:
 def _parameters(handler: Callable[..., Any]) -> int:
     """How many of payload and job a handler takes."""
     if inspect.iscoroutinefunction(handler):
-        raise TypeError(f"{handler!r} is a coroutine function; a handler runs in a thread: let it call asyncio.run")
+        raise TypeError(
+            f"{handler!r} is a coroutine function; a handler runs in a thread: let it call asyncio.run"
+        )
     positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     parameters = inspect.signature(handler).parameters.values()
     required = [one for one in parameters if one.default is one.empty and one.kind in positional]
-    if any(one.kind is one.KEYWORD_ONLY and one.default is one.empty for one in parameters) or len(required) > 2:
-        raise TypeError(f"{handler!r} takes {len(required)} arguments; a handler takes the payload, and the job if it wants it")
+    if (
+        any(one.kind is one.KEYWORD_ONLY and one.default is one.empty for one in parameters)
+        or len(required) > 2
+    ):
+        raise TypeError(
+            f"{handler!r} takes {len(required)} arguments; a handler takes the payload, and the job if it wants it"
+        )
     takes_any = any(one.kind in (*positional, inspect.Parameter.VAR_POSITIONAL) for one in parameters)
     return len(required) or int(takes_any)
 

@@ -34,7 +34,9 @@ def name(kind):
 
 def main():
     """Prints the program."""
-    print("#define const\n#define volatile\n#include <stdint.h>\n#include <stddef.h>\n#include <stdio.h>\n#include <forebay.h>")
+    print(
+        "#define const\n#define volatile\n#include <stdint.h>\n#include <stddef.h>\n#include <stdio.h>\n#include <forebay.h>"
+    )
     for function, (answer, takes) in _c.FUNCTIONS.items():
         print(f"{name(answer)} {function}({', '.join(map(name, takes)) or 'void'});")
     print("int main(void) {\n    int wrong = 0;")
@@ -52,7 +54,9 @@ def main():
 
 def check(what, number):
     """Compares one number."""
-    print(f'    if ({what} != {number}) wrong = 1, printf("%s is %zu, not {number}\\n", "{what}", (size_t)({what}));')
+    print(
+        f'    if ({what} != {number}) wrong = 1, printf("%s is %zu, not {number}\\n", "{what}", (size_t)({what}));'
+    )
 
 
 main()

@@ -3,8 +3,9 @@
 import asyncio
 import threading
 
+from rig import SOON, Rig
+
 import forebay
-from rig import SOON, Rig, eventually
 
 
 class Asyncio(Rig):
@@ -23,7 +24,9 @@ class Asyncio(Rig):
                 job = await client.submit("double", "a")
                 self.assertEqual([await job, await job], ["aa", "aa"])
                 self.assertEqual((await job.wait()).outcome, forebay.Outcome.DONE)
-                self.assertEqual([value async for value in client.map("double", range(500))], list(range(0, 1000, 2)))
+                self.assertEqual(
+                    [value async for value in client.map("double", range(500))], list(range(0, 1000, 2))
+                )
                 got = [value async for value in client.map("double", range(500), ordered=False, window=9)]
                 self.assertEqual(sorted(got), list(range(0, 1000, 2)))
                 with self.assertRaisesRegex(forebay.JobFailed, "ValueError: 3"):
@@ -44,7 +47,17 @@ class Asyncio(Rig):
             threads = threading.active_count()
             async with forebay.AsyncClient(self.endpoint) as client:
                 calls = [asyncio.ensure_future(client.call("square", i)) for i in range(1000)]
-                while next((q["ready"] for q in (await client.admin("queue.list"))["queues"] if q["name"] == "square"), 0) < 1000:
+                while (
+                    next(
+                        (
+                            q["ready"]
+                            for q in (await client.admin("queue.list"))["queues"]
+                            if q["name"] == "square"
+                        ),
+                        0,
+                    )
+                    < 1000
+                ):
                     await asyncio.sleep(0.005)
                 self.assertLess(threading.active_count() - threads, 32)
                 worker = self.worker({"square": lambda value: value * value})

@@ -9,8 +9,9 @@ import traceback
 import uuid
 import weakref
 
-import forebay
 from rig import SOON, Rig, eventually
+
+import forebay
 
 
 def double(value):
@@ -34,7 +35,9 @@ class Calls(Rig):
 
     def test_submit(self):
         client = self.client()
-        future = client.submit("double", "x", headers={"lang": "de", "raw": b"\xff"}, priority=8, run_ms="10m")
+        future = client.submit(
+            "double", "x", headers={"lang": "de", "raw": b"\xff"}, priority=8, run_ms="10m"
+        )
         self.assertEqual(future.result(SOON), "xx")
         self.assertEqual(future.result(SOON), "xx")
         self.assertTrue(future.done() and not future.cancelled() and not future.running())
@@ -78,7 +81,10 @@ class Calls(Rig):
         self.assertIn('raise ValueError(f"no {value}")', text)
         self.assertNotIn("worker.py", error.detail)
         again = pickle.loads(pickle.dumps(error))
-        self.assertEqual((type(again), str(again), again.id, again.detail), (type(error), str(error), error.id, error.detail))
+        self.assertEqual(
+            (type(again), str(again), again.id, again.detail),
+            (type(error), str(error), error.id, error.detail),
+        )
 
     def test_refusals_are_exceptions_that_say_why(self):
         client = self.client()

@@ -6,8 +6,9 @@ import threading
 import unittest
 from unittest import mock
 
-import forebay
 from rig import SOON, Rig, eventually
+
+import forebay
 
 
 def tasks(**options):
@@ -56,8 +57,29 @@ class Clusters(unittest.TestCase):
 
 
 class Brokers(Rig):
+    def test_a_cluster_nobody_closes_ends_with_its_process(self):
+        for processes in ("0", "2"):
+            with self.subTest(processes=processes):
+                process = self.python(
+                    """
+                    import os, sys, forebay
+                    worker = forebay.Worker(processes=int(sys.argv[1]))
+                    worker.task("pid")(lambda value: os.getpid())
+                    cluster = forebay.Cluster(worker)
+                    print(cluster.client.call("pid"), cluster._folder)
+                    """,
+                    processes,
+                )
+                said, errors = process.communicate(timeout=SOON)
+                self.assertEqual((process.returncode, errors), (0, ""))
+                pid, folder = said.split()
+                self.assertFalse(os.path.exists(folder))
+                self.assertFalse(os.path.exists(f"/proc/{pid}"))
+
     def test_a_broker(self):
-        with forebay.Broker({"job.attempts": 7}, listen=["inproc://one", f"ipc://{self.folder}/two"]) as broker:
+        with forebay.Broker(
+            {"job.attempts": 7}, listen=["inproc://one", f"ipc://{self.folder}/two"]
+        ) as broker:
             self.assertEqual(broker.endpoints, ["inproc://one", f"ipc://{self.folder}/two"])
             worker = forebay.Worker(broker.endpoints[1])
             worker.task("of")(lambda value, job: job.attempts_max)
@@ -123,7 +145,7 @@ class CtrlC(Rig):
                     """
                 )
                 self.assertEqual(process.stdout.readline(), "waits\n")
-                eventually("it sleeps", lambda: sleeps(process.pid))
+                eventually("it sleeps", lambda pid=process.pid: sleeps(pid))
                 process.send_signal(signal.SIGINT)
                 _, errors = process.communicate(timeout=SOON)
                 self.assertIn("KeyboardInterrupt", errors)

@@ -7,8 +7,9 @@ import pickle
 import signal
 import time
 
-import forebay
 from rig import SOON, Rig, eventually
+
+import forebay
 
 
 def is_alive(pid):
@@ -106,6 +107,21 @@ class Processes(Rig):
         self.assertNotIn(os.getpid(), pids)
         worker.stop()
         self.assertFalse(any(is_alive(pid) for pid in pids))
+
+    def test_workers_in_the_background_end_each_by_itself(self):
+        """The second one's processes, and a child of this one, inherited the write end of the first one's lifeline once."""
+        first = self.worker({"first": lambda value: os.getpid()}, processes=1, threads=2)
+        second = self.worker({"second": lambda value: os.getpid()}, processes=1)
+        client = self.client()
+        pids = [client.call("first", timeout=SOON), client.call("second", timeout=SOON)]
+        child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(SOON * 10,))
+        child.start()
+        self.addCleanup(child.kill)
+        first.stop()
+        self.assertEqual([is_alive(pid) for pid in pids], [False, True])
+        self.assertEqual(client.call("second", timeout=SOON), pids[1])
+        second.stop()
+        self.assertFalse(is_alive(pids[1]))
 
 
 def call_in_child(client, queue, pipe):

@@ -31,8 +31,22 @@ class Values(unittest.TestCase):
         return got
 
     def test_plain_values(self):
-        for value in (None, True, False, 0, -1, 2**64 - 1, -(2**63), 1.5, "", "text with ü and \0", [], [1, [2, {"three": 4}]],
-                      {1: "one", "two": 2}, [b"", b"bytes within"]):
+        for value in (
+            None,
+            True,
+            False,
+            0,
+            -1,
+            2**64 - 1,
+            -(2**63),
+            1.5,
+            "",
+            "text with ü and \0",
+            [],
+            [1, [2, {"three": 4}]],
+            {1: "one", "two": 2},
+            [b"", b"bytes within"],
+        ):
             with self.subTest(value=value):
                 self.same(value)
 
@@ -50,18 +64,31 @@ class Values(unittest.TestCase):
         odd = dt.timezone(dt.timedelta(hours=5, minutes=45, seconds=7, microseconds=11))
         twice = dt.datetime(2026, 10, 25, 2, 30, 0, 999_999, berlin)
         for value in (
-            dt.date.min, dt.date.max, dt.date(2026, 2, 28),
-            dt.datetime.min, dt.datetime.max, dt.datetime(2026, 1, 2, 3, 4, 5, 6),
-            dt.datetime(1969, 7, 20, 20, 17, 40, 1, dt.timezone.utc), dt.datetime(2026, 1, 2, tzinfo=odd),
-            twice, twice.replace(fold=1),
-            dt.time(1, 2, 3, 4), dt.time(1, tzinfo=odd), dt.time(5, tzinfo=berlin),
-            dt.timedelta.min, dt.timedelta.max, dt.timedelta(microseconds=-1), dt.timedelta(days=1, microseconds=7),
+            dt.date.min,
+            dt.date.max,
+            dt.date(2026, 2, 28),
+            dt.datetime.min,
+            dt.datetime.max,
+            dt.datetime(2026, 1, 2, 3, 4, 5, 6),
+            dt.datetime(1969, 7, 20, 20, 17, 40, 1, dt.timezone.utc),
+            dt.datetime(2026, 1, 2, tzinfo=odd),
+            twice,
+            twice.replace(fold=1),
+            dt.time(1, 2, 3, 4),
+            dt.time(1, tzinfo=odd),
+            dt.time(5, tzinfo=berlin),
+            dt.timedelta.min,
+            dt.timedelta.max,
+            dt.timedelta(microseconds=-1),
+            dt.timedelta(days=1, microseconds=7),
             uuid.uuid4(),
         ):
             with self.subTest(value=value):
                 got = self.same(value)
                 if isinstance(value, (dt.datetime, dt.time)):
-                    self.assertEqual((got.fold, got.tzinfo, got.utcoffset()), (value.fold, value.tzinfo, value.utcoffset()))
+                    self.assertEqual(
+                        (got.fold, got.tzinfo, got.utcoffset()), (value.fold, value.tzinfo, value.utcoffset())
+                    )
 
     def test_relatives_of_plain_types_arrive_plain(self):
         color = enum.IntEnum("color", ["RED"])
@@ -96,7 +123,7 @@ class Values(unittest.TestCase):
     def test_an_unknown_encoding_is_not_guessed(self):
         job = forebay.Job.test("values", b"{}", headers={"encoding": "json"})
         with self.assertRaisesRegex(ValueError, "the header encoding is b'json'"):
-            job.payload
+            _ = job.payload
         self.assertEqual(job.data, b"{}")
 
 
@@ -105,9 +132,20 @@ class Arrays(unittest.TestCase):
     def test_every_kind_of_array(self):
         base = numpy.arange(24).reshape(2, 3, 4)
         for array in (
-            base, base.astype("<f4"), base.astype(">i2"), base > 3, base.astype(complex), numpy.array(5.5), numpy.zeros((0, 3)),
-            numpy.array(["a", "bcd"]), numpy.array([b"x"]), numpy.array(["2026-01-01T00:00:00.000000001"], "datetime64[ns]"),
-            base.T, base[:, ::2], numpy.asfortranarray(base), numpy.random.default_rng(1).random((300, 300)),
+            base,
+            base.astype("<f4"),
+            base.astype(">i2"),
+            base > 3,
+            base.astype(complex),
+            numpy.array(5.5),
+            numpy.zeros((0, 3)),
+            numpy.array(["a", "bcd"]),
+            numpy.array([b"x"]),
+            numpy.array(["2026-01-01T00:00:00.000000001"], "datetime64[ns]"),
+            base.T,
+            base[:, ::2],
+            numpy.asfortranarray(base),
+            numpy.random.default_rng(1).random((300, 300)),
         ):
             with self.subTest(dtype=array.dtype, shape=array.shape):
                 got = travelled({"array": [array]})["array"][0]
@@ -145,5 +183,7 @@ class Arrays(unittest.TestCase):
             "try: forebay.unpack(bytes.fromhex(sys.argv[1]))\nexcept ValueError as error: print(error)\n"
         )
         piece = forebay.pack(numpy.arange(3)).hex()
-        said = subprocess.run([sys.executable, "-c", program, piece], capture_output=True, text=True, check=True).stdout
+        said = subprocess.run(
+            [sys.executable, "-c", program, piece], capture_output=True, text=True, check=True
+        ).stdout
         self.assertEqual(said, "[1]\nit contains a numpy array, and numpy is not installed here\n")

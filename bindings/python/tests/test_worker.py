@@ -1,13 +1,12 @@
 """Workers in threads: what handlers get, what becomes of what they do, and how workers end."""
 
-import ctypes
-import os
 import signal
 import threading
 import time
 
-import forebay
 from rig import SOON, Rig, eventually
+
+import forebay
 
 
 class Handlers(Rig):
@@ -22,7 +21,9 @@ class Handlers(Rig):
         self.assertEqual(worker.test("add", (1, 2)), 3)
         with self.assertRaisesRegex(forebay.JobFailed, "TypeError: 'int' object is not iterable"):
             worker.test("add", 1)
-        with self.assertRaisesRegex(forebay.JobFailed, "no_handler: this worker has no handler for the queue 'sub'"):
+        with self.assertRaisesRegex(
+            forebay.JobFailed, "no_handler: this worker has no handler for the queue 'sub'"
+        ):
             worker.test("sub", 1)
 
     def test_a_test_job_shows_what_a_client_would_get(self):
@@ -46,7 +47,10 @@ class Handlers(Rig):
         worker.task("default")(lambda value, factor=3: value * factor)
         worker.task("two")(lambda value, job: job.queue)
         worker.task("many")(lambda *all: len(all))
-        self.assertEqual([worker.test(queue, 2) for queue in ("none", "one", "default", "two", "many")], ["none", 2, 6, "two", 1])
+        self.assertEqual(
+            [worker.test(queue, 2) for queue in ("none", "one", "default", "two", "many")],
+            ["none", 2, 6, "two", 1],
+        )
         with self.assertRaisesRegex(TypeError, "takes 3 arguments"):
             worker.task("three")(lambda a, b, c: None)
         with self.assertRaisesRegex(TypeError, "let it call asyncio.run"):
@@ -58,16 +62,38 @@ class Handlers(Rig):
     def test_what_the_job_knows(self):
         def work(value, job):
             return {
-                "id": job.id, "queue": job.queue, "attempt": job.attempt, "of": job.attempts_max, "headers": job.headers,
-                "left": job.time_left, "data": job.data, "stop": job.stop, "hints": job.hints, "frames": len(job.frames),
+                "id": job.id,
+                "queue": job.queue,
+                "attempt": job.attempt,
+                "of": job.attempts_max,
+                "headers": job.headers,
+                "left": job.time_left,
+                "data": job.data,
+                "stop": job.stop,
+                "hints": job.hints,
+                "frames": len(job.frames),
             }
 
         self.worker({"work": work})
-        future = self.client().submit("work", forebay.Frames([b"a", b"b"]), headers={"lang": "de"}, run_ms=60_000, attempts=5)
+        future = self.client().submit(
+            "work", forebay.Frames([b"a", b"b"]), headers={"lang": "de"}, run_ms=60_000, attempts=5
+        )
         got = future.result(SOON)
         self.assertTrue(0 < got.pop("left") <= 60)
-        self.assertEqual(got, {"id": future.id, "queue": "work", "attempt": 1, "of": 5, "headers": {"lang": b"de"},
-                               "data": b"a", "stop": 0, "hints": 0, "frames": 2})
+        self.assertEqual(
+            got,
+            {
+                "id": future.id,
+                "queue": "work",
+                "attempt": 1,
+                "of": 5,
+                "headers": {"lang": b"de"},
+                "data": b"a",
+                "stop": 0,
+                "hints": 0,
+                "frames": 2,
+            },
+        )
 
     def test_how_a_job_may_fail(self):
         attempts = []
@@ -95,10 +121,14 @@ class Handlers(Rig):
         with self.assertRaisesRegex(forebay.JobFailed, "^SystemExit: 3$"):
             client.call("work", "exit", attempts=1, timeout=SOON)
         attempts.clear()
-        with self.assertRaisesRegex(forebay.JobFailed, "unsendable: the result cannot be sent: a value of type builtins.object"):
+        with self.assertRaisesRegex(
+            forebay.JobFailed, "unsendable: the result cannot be sent: a value of type builtins.object"
+        ):
             client.call("work", "unsendable", timeout=SOON)
         self.assertEqual(attempts, [1])
-        with self.assertRaisesRegex(forebay.JobFailed, "undecodable: the payload cannot be read: the header encoding"):
+        with self.assertRaisesRegex(
+            forebay.JobFailed, "undecodable: the payload cannot be read: the header encoding"
+        ):
             client.call("work", b"{}", headers={"encoding": "json"}, timeout=SOON)
 
     def test_a_long_traceback_keeps_its_end(self):
@@ -170,7 +200,7 @@ class Handlers(Rig):
             worker = forebay.Worker(self.endpoint, threads=threads)
             worker.task("work")(lambda value: value)
             both = threading.Barrier(threads)
-            worker.init(lambda: both.wait(SOON) and None or {}["no model"])
+            worker.init(lambda both=both: [both.wait(SOON)] and {}["no model"])
             with self.assertRaisesRegex(KeyError, "no model"):
                 worker.run()
 
@@ -274,10 +304,6 @@ class GlobalLock(Rig):
 
     def test_a_handler_that_holds_the_global_lock_is_not_declared_dead(self):
         """PyDLL, unlike CDLL, keeps Python's lock: no thread of Python runs meanwhile, only the library's own."""
-
-        def hold(seconds):
-            ctypes.PyDLL(None).usleep(int(seconds * 1_000_000))
-            return os.getpid()
 
         process = self.python(
             """
