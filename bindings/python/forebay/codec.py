@@ -114,6 +114,8 @@ class _Packer:
         )
 
     def _array(self, numpy: Any, array: Any) -> Any:
+        if isinstance(array, numpy.ma.MaskedArray):
+            raise TypeError("a masked numpy array cannot be sent; send its data and its mask")
         if array.dtype.hasobject or array.dtype.names is not None:
             raise TypeError(
                 f"a numpy array of dtype {array.dtype} cannot be sent: objects and records have no bytes of one kind"
@@ -218,5 +220,8 @@ def address(data: Any) -> "Tuple[Optional[int], int, Any]":
     view = memoryview(data)
     if not view.contiguous or view.readonly:
         return address(bytes(view))
-    flat = view.cast("B") if view.nbytes else view
-    return ctypes.addressof(ctypes.c_char.from_buffer(flat)) if view.nbytes else None, view.nbytes, data
+    if not view.nbytes:
+        return None, 0, data
+    # What is exported cannot be resized by another thread.
+    exported = ctypes.c_char.from_buffer(view.cast("B"))
+    return ctypes.addressof(exported), view.nbytes, exported

@@ -16,7 +16,7 @@ import threading
 import time
 import traceback
 from ctypes import byref
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, TypeVar, Union
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Set, TypeVar, Union
 
 from . import _c
 from ._handle import Handle
@@ -76,6 +76,7 @@ class Worker(Forgetful):
         self._handle: Optional[Handle] = None
         self._pool: List[threading.Thread] = []
         self._working = 0
+        self._at_hand: Set[_Attempt] = set()
         self._children: Any = None
         self._failure: Optional[BaseException] = None
         self._ended = threading.Event()
@@ -136,9 +137,7 @@ class Worker(Forgetful):
             elif self.threads == 1:
                 self._run_here(None)
             else:
-                self._start_threads()
-                self._ended.wait()
-                self._finish()
+                self._run_threads()
         self._raise()
 
     def start(self) -> "Worker":
@@ -229,6 +228,19 @@ class Worker(Forgetful):
         for thread in self._pool:
             thread.start()
 
+    def _run_threads(self) -> None:
+        """Starts the threads and waits for their end, so that signals come through."""
+        self._start_threads()
+        try:
+            self._ended.wait()
+        except KeyboardInterrupt:
+            # The handlers go on for as long as the process lives, but the jobs are somebody else's.
+            for attempt in list(self._at_hand):
+                attempt.give_back()
+            raise
+        finally:
+            self._finish()
+
     def _work(self, handle: Handle) -> None:
         """What each thread does."""
         try:
@@ -273,7 +285,12 @@ class Worker(Forgetful):
                 return
             if isinstance(got, Job):
                 got.local = local
-                _Attempt(self._tasks, got).run()
+                attempt = _Attempt(self._tasks, got)
+                self._at_hand.add(attempt)
+                try:
+                    attempt.run()
+                finally:
+                    self._at_hand.discard(attempt)
 
     def _run_processes(self) -> None:
         from ._processes import Children
@@ -290,10 +307,8 @@ class Worker(Forgetful):
             if self.threads == 1:
                 self._run_here(lifeline)
             else:
-                self._start_threads()
                 threading.Thread(target=self._watch, args=(lifeline,), daemon=True).start()
-                self._ended.wait()
-                self._finish()
+                self._run_threads()
         self._raise()
 
     def _watch(self, lifeline: int) -> None:
@@ -349,8 +364,8 @@ class _Attempt:
         try:
             self._answer()
         except KeyboardInterrupt:
-            # A second Ctrl-C: the job goes to somebody else, this attempt does not count.
-            self._try(job._release, 0)
+            # A second Ctrl-C.
+            self.give_back()
             raise
         except Stopped:
             log.debug("the job %s of %r was stopped", job.id, job.queue)
@@ -363,6 +378,10 @@ class _Attempt:
             self._try(job._fail, retry_ms, failure.code, str(failure), failure.detail)
         except BaseException as error:
             self._try(job._fail, _c.RETRY_POLICY, type(error).__qualname__, str(error), _told(error))
+
+    def give_back(self) -> None:
+        """The job goes to somebody else, and this attempt does not count. Any thread."""
+        self._try(self._job._release, 0)
 
     def _answer(self) -> None:
         job = self._job

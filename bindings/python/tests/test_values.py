@@ -175,6 +175,8 @@ class Arrays(unittest.TestCase):
         for array in (numpy.array([object()]), numpy.zeros(2, [("a", "i4")])):
             with self.assertRaisesRegex(TypeError, "a numpy array of dtype .* cannot be sent"):
                 travelled(array)
+        with self.assertRaisesRegex(TypeError, "a masked numpy array cannot be sent"):
+            travelled(numpy.ma.array([1, 2], mask=[0, 1]))
 
     def test_numpy_is_not_needed(self):
         program = (

@@ -266,28 +266,36 @@ class Lives(Rig):
                     self.assertEqual((process.returncode, said, errors), (0, "ended\n", ""))
 
     def test_a_second_ctrl_c_gives_the_job_back(self):
+        for threads in ("1", "2"):
+            with self.subTest(threads=threads):
+                self.second_ctrl_c(threads)
+
+    def second_ctrl_c(self, threads):
         process = self.python(
             """
-            import time, forebay
-            worker = forebay.Worker()
+            import sys, time, forebay
+            worker = forebay.Worker(threads=int(sys.argv[1]))
             @worker.task("work")
-            def work(value):
+            def work(value, job):
                 print("begun")
+                while not job.hints & forebay.HINT_DRAINING:
+                    time.sleep(0.01)
+                print("draining")
                 while True:
                     time.sleep(0.01)
             worker.run()
-            """
+            """,
+            threads,
         )
         future = self.client().submit("work", attempts=1)
         self.assertEqual(process.stdout.readline(), "begun\n")
         process.send_signal(signal.SIGINT)
-        time.sleep(0.1)
-        self.assertIsNone(process.poll())
+        self.assertEqual(process.stdout.readline(), "draining\n")
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=SOON)
         self.assertIn("KeyboardInterrupt", errors)
-        self.worker({"work": lambda value, job: job.attempt})
-        self.assertEqual(future.result(SOON), 1)
+        with self.worker({"work": lambda value, job: job.attempt}):
+            self.assertEqual(future.result(SOON), 1)
 
     def test_a_worker_outlives_its_broker(self):
         self.worker({"work": lambda value: value})
