@@ -4,6 +4,8 @@
 
 mod crash_world;
 
+use forebay::store::sim_disk::SimDisk;
+
 use crash_world::World;
 use crash_world::cut::{SEGMENT_LEN, cut_everywhere};
 use crash_world::flip::{flip, store_of};
@@ -40,11 +42,20 @@ fn no_single_bit_of_a_small_store_can_be_turned_over_unnoticed() {
 
 #[test]
 fn random_bits_of_a_large_store() {
-    let flips = std::env::var("FOREBAY_RANDOM_FLIPS").ok().and_then(|value| value.parse().ok()).unwrap_or(20);
+    let flips: u64 =
+        std::env::var("FOREBAY_RANDOM_FLIPS").ok().and_then(|value| value.parse().ok()).unwrap_or(20);
     let segment_len = 64 << 20;
     let (disk, state, names) = store_of(segment_len, 1, 200);
     let mut random = World::new(99);
-    let bits = (0..flips).map(|_| random.next() % (segment_len * 8));
-    let (right, refused) = flip(&disk, &state, &names[0], bits);
+    let bits: Vec<u64> = (0..flips).map(|_| random.next() % (segment_len * 8)).collect();
+    let (half, other) = bits.split_at(bits.len() / 2);
+    let turn = |disk: SimDisk, bits: &[u64]| flip(&disk, &state, &names[0], bits.iter().copied());
+    let (one, two) = std::thread::scope(|scope| {
+        let copy = disk.copy();
+        let one = scope.spawn(|| turn(copy, half));
+        let two = turn(disk, other);
+        (one.join().expect("no bit goes unnoticed"), two)
+    });
+    let (right, refused) = (one.0 + two.0, one.1 + two.1);
     println!("{flips} flips: {right} without effect, {refused} refused with the place");
 }
