@@ -301,6 +301,14 @@ fn what_operators_set_and_what_happened_survives_kill_9() {
     };
     let before = story(&broker);
     broker.kill();
+    let stats =
+        forebay(&broker, &["store", "stats", store.to_str().expect("UTF-8"), "--json"]).success().json();
+    let waiting_for_a_person = |name| {
+        let queues = stats["queues"].as_array().expect("a list");
+        queues.iter().find(|queue| queue["name"] == name).map(|queue| queue["quarantined"].clone())
+    };
+    assert_eq!(waiting_for_a_person("crash"), Some(0.into()), "somebody has requeued it: {stats}");
+    assert_eq!(waiting_for_a_person("other"), Some(1.into()), "{stats}");
     broker.restart();
     assert_eq!(before, story(&broker));
     let queue = queue(&broker, "crash");

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::model::{Failure, Outcome, Status};
+use crate::model::{Failure, Status};
 use crate::store::disk::Disk;
 use crate::store::file_disk::FileDisk;
 use crate::store::journal::{Inspected, Journal, JournalConfig, SegmentInfo, inspect};
@@ -64,7 +64,7 @@ impl StoreSummary {
             match &job.ended {
                 Some((verdict, _)) => {
                     queue.ended += 1;
-                    queue.quarantined += u64::from(verdict.outcome == Outcome::Quarantined);
+                    queue.quarantined += u64::from(verdict.waits_for_a_person());
                     queue.bytes += verdict.body.len() as u64;
                 }
                 None if job.standing.held => queue.held += 1,

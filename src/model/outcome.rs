@@ -1,5 +1,6 @@
 //! How a job stands or ended.
 
+use crate::model::id::JobId;
 use crate::model::job::{Body, Headers};
 use crate::model::meta::Meta;
 
@@ -90,4 +91,20 @@ pub struct Verdict {
     pub detail: String,
     /// Attempts, worker, times and what else the broker and the worker know of it.
     pub meta: Meta,
+}
+
+impl Verdict {
+    /// The fact of a quarantined job's verdict that names the job an operator made in its place.
+    pub const REQUEUED_AS: &str = "requeued_as";
+
+    /// The job an operator made in the place of the one with this verdict.
+    pub fn requeued_as(&self) -> Option<JobId> {
+        let is_quarantined = self.outcome == Outcome::Quarantined;
+        self.meta.get(Self::REQUEUED_AS).filter(|_| is_quarantined).and_then(JobId::parse)
+    }
+
+    /// Quarantined, and nobody has decided yet what becomes of the job.
+    pub fn waits_for_a_person(&self) -> bool {
+        self.outcome == Outcome::Quarantined && self.requeued_as().is_none()
+    }
 }

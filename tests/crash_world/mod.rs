@@ -122,7 +122,7 @@ impl World {
         {
             // An operator requeued it.
             let mut verdict = Verdict::clone(verdict);
-            verdict.meta.push("requeued_as", &id.to_string());
+            verdict.meta.push(Verdict::REQUEUED_AS, &id.to_string());
             return Record::Ended { id, verdict: verdict.into(), wall_ms };
         }
         if job.ended.is_none() && job.sequence.is_multiple_of(7) && standing.parent.is_none() {

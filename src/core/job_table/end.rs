@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::core::job_table::JobTable;
-use crate::core::job_table::entry::{Job, State, requeued_as};
+use crate::core::job_table::entry::{Job, State};
 use crate::core::job_table::remember::{Happened, PastJob};
 use crate::core::jobs::{Answer, Asker, Event, Tag};
 use crate::core::record::{AttemptError, Buried, Record, how_ended};
@@ -191,7 +191,7 @@ impl JobTable {
             message: verdict.message.clone(),
             history: job.history,
             parent: job.parent,
-            requeued_as: requeued_as(&verdict),
+            requeued_as: verdict.requeued_as(),
             ended_wall_ms: ended_wall_ms(&verdict),
         };
         self.past.insert(now, job.id, past);

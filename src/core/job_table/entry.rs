@@ -86,24 +86,20 @@ impl Job {
     /// The job an operator made in the place of this one, which is quarantined.
     pub(super) fn requeued_as(&self) -> Option<JobId> {
         match &self.state {
-            State::Ended { verdict, .. } => requeued_as(verdict),
+            State::Ended { verdict, .. } => verdict.requeued_as(),
             _ => None,
         }
     }
 
     /// Quarantined, and nobody has decided yet what becomes of it.
     pub(super) fn waits_for_a_person(&self) -> bool {
-        self.outcome() == Outcome::Quarantined && self.requeued_as().is_none()
+        matches!(&self.state, State::Ended { verdict, .. } if verdict.waits_for_a_person())
     }
 
     /// How long it is kept once it has ended.
     pub(super) fn keep_ms(&self, verdict: &Verdict, quarantine_ms: u64) -> u64 {
-        match verdict.outcome {
-            Outcome::Quarantined if requeued_as(verdict).is_none() => {
-                self.rules.result_ttl_ms.max(quarantine_ms)
-            }
-            _ => self.rules.result_ttl_ms,
-        }
+        let result_ttl_ms = self.rules.result_ttl_ms;
+        if verdict.waits_for_a_person() { result_ttl_ms.max(quarantine_ms) } else { result_ttl_ms }
     }
 
     /// Bytes of the job and of its result, those in the store alone included.
@@ -179,15 +175,6 @@ impl Job {
             attempt.end(how.into(), error, wall_ms);
         }
     }
-}
-
-/// The fact of a quarantined job's verdict that names the job made in its place.
-pub(super) const REQUEUED_AS: &str = "requeued_as";
-
-/// The job made in the place of the one with this verdict.
-pub(super) fn requeued_as(verdict: &Verdict) -> Option<JobId> {
-    let quarantined = verdict.outcome == Outcome::Quarantined;
-    verdict.meta.get(REQUEUED_AS).filter(|_| quarantined).and_then(JobId::parse)
 }
 
 /// `ms` after `from_us`; never for 0.

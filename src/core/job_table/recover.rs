@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::core::job_table::JobTable;
-use crate::core::job_table::entry::{Job, State, requeued_as};
+use crate::core::job_table::entry::{Job, State};
 use crate::core::jobs::{Asker, SessionId};
 use crate::core::record::{Buried, QueueKept, Record, Standing};
 use crate::model::{Headers, JobId, Now, Outcome, ReplyMode, Verdict};
@@ -176,8 +176,7 @@ impl JobTable {
         let before = self.job(slot).bytes();
         let passed_ms = now.wall_ms.saturating_sub(wall_ms);
         let quarantine_ms = self.config.quarantine_ms;
-        let outcome = verdict.outcome;
-        let waits_for_a_person = outcome == Outcome::Quarantined && requeued_as(&verdict).is_none();
+        let (outcome, waits_for_a_person) = (verdict.outcome, verdict.waits_for_a_person());
         if !waits_for_a_person {
             self.drop_body(slot);
             self.job_mut(slot).headers = Headers::default();

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::core::job_table::JobTable;
 use crate::core::job_table::admin::{show, unknown_job};
 use crate::core::job_table::admit::draining;
-use crate::core::job_table::entry::{REQUEUED_AS, State};
+use crate::core::job_table::entry::State;
 use crate::core::jobs::Asker;
 use crate::core::record::Record;
 use crate::model::{
@@ -183,7 +183,7 @@ impl JobTable {
         let job = self.job_mut(slot);
         let State::Ended { verdict, keep_us } = &mut job.state else { return };
         let mut said = Verdict::clone(verdict);
-        said.meta.push(REQUEUED_AS, &new.to_string());
+        said.meta.push(Verdict::REQUEUED_AS, &new.to_string());
         let said = Arc::new(said);
         *verdict = said.clone();
         *keep_us = now.after_ms(job.rules.result_ttl_ms);
