@@ -14,7 +14,7 @@ from uuid import UUID
 from . import _c, _desk
 from ._desk import Desk
 from ._library import lib
-from .caller import GRACE_S, ROOM_S, too_late
+from .caller import GRACE_S, ROOM_S, too_late, unconfirmed
 from .client import id_of, no_broker, result_of, stats_of
 from .codec import Headers
 from .errors import BusyError, Error, JobError, Outcome, error_of
@@ -188,13 +188,7 @@ class AsyncClient:
         try:
             await asyncio.wait_for(asyncio.shield(job._accepted), seconds_of(timeout))
         except asyncio.TimeoutError:
-            late = error_of(
-                _c.ERR_UNCONFIRMED,
-                f"the broker has not answered in {timeout} s; submit the same id again",
-                True,
-            )
-            late.id = job.id
-            raise late from None
+            raise unconfirmed(job.id, queue, timeout, no_broker(self._desk)) from None
         return job
 
     async def map(

@@ -87,13 +87,7 @@ class Caller:
         try:
             future._accepted.result(seconds)
         except concurrent.futures.TimeoutError:
-            late = error_of(
-                _c.ERR_UNCONFIRMED,
-                f"{self._too_late(future, timeout)}; submit the same id again to make sure",
-                True,
-            )
-            late.id = future.id
-            raise late from None
+            raise unconfirmed(future.id, queue, timeout, self._no_broker()) from None
         return future
 
     def map(
@@ -121,7 +115,11 @@ class Caller:
         start = lambda payload: self._start(queue, payload, 0, headers, None, rules, None, None, _left(end))  # noqa: E731
         run = _Ordered() if ordered else _Unordered()
         source = iter(payloads)
-        _fill(run, source, window, start)
+        try:
+            _fill(run, source, window, start)
+        except BaseException:
+            self._leave_all(run)
+            raise
         return self._mapped(run, source, window, start, end, timeout, return_exceptions)
 
     def _mapped(
@@ -148,8 +146,7 @@ class Caller:
                 _fill(run, source, window, start)
                 yield value
         finally:
-            for future in run.futures():
-                self._leave(future)
+            self._leave_all(run)
 
     def cancel(self, id: UUID, reason: Optional[str] = None, timeout: Seconds = 10) -> None:
         """Cancels a job: it is CANCELLED for ever, and a worker that runs it is told to stop.
@@ -172,6 +169,10 @@ class Caller:
     ) -> JobFuture:
         raise NotImplementedError
 
+    def _leave_all(self, run: "_Run") -> None:
+        for future in run.futures():
+            self._leave(future)
+
     def _leave(self, future: JobFuture) -> None:
         """Cancels a job nobody waits for any more, without waiting."""
 
@@ -181,6 +182,15 @@ class Caller:
 
     def _too_late(self, future: JobFuture, timeout: Seconds) -> TimedOut:
         return too_late(future.id, future.queue, timeout, self._no_broker())
+
+
+def unconfirmed(id: UUID, queue: str, timeout: Seconds, no_broker: str) -> Error:
+    """The error of a submission that the broker did not answer in time."""
+    why = f" ({no_broker})" if no_broker else ""
+    message = f"the broker has not answered in {timeout} s{why} whether it holds the job {id} in the queue {queue!r}"
+    late = error_of(_c.ERR_UNCONFIRMED, f"{message}; submit it again with id=error.id to make sure", True)
+    late.id = id
+    return late
 
 
 def too_late(id: UUID, queue: str, timeout: Seconds, no_broker: str) -> TimedOut:

@@ -168,7 +168,9 @@ class Waits(Rig):
                 said = f"in the queue 'q' has not ended in {seconds} s: .*{nowhere}.*is the broker running"
                 with self.assertRaisesRegex(forebay.TimedOut, said):
                     client.call("q", 1, timeout=seconds)
-            with self.assertRaisesRegex(forebay.UnconfirmedError, "submit the same id again") as caught:
+            with self.assertRaisesRegex(
+                forebay.UnconfirmedError, "has not answered in 0.2 s .*submit it again with id=error.id"
+            ) as caught:
                 client.submit("q", 1, timeout=0.2)
             self.assertIsInstance(caught.exception.id, uuid.UUID)
             with self.assertRaises((forebay.IoError, forebay.TimedOut)):
@@ -199,6 +201,12 @@ class Waits(Rig):
         results = client.map("half", range(50))
         self.assertEqual(next(results), 0)
         results.close()
+        eventually("nothing waits", lambda: self.waiting(client, "half") == 0)
+
+    def test_a_map_that_cannot_begin_leaves_nothing(self):
+        client = self.client()
+        with self.assertRaisesRegex(TypeError, "cannot be sent"):
+            client.map("half", [1, 2, object()])
         eventually("nothing waits", lambda: self.waiting(client, "half") == 0)
 
     def test_a_map_has_a_time(self):

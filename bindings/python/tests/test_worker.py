@@ -308,7 +308,7 @@ class Lives(Rig):
 
 
 class GlobalLock(Rig):
-    BROKER = {"lease_ms": 1000, "beat_ms": 200}
+    BROKER = {"lease_ms": 2000, "beat_ms": 200}
 
     def test_a_handler_that_holds_the_global_lock_is_not_declared_dead(self):
         """PyDLL, unlike CDLL, keeps Python's lock: no thread of Python runs meanwhile, only the library's own."""
@@ -326,7 +326,7 @@ class GlobalLock(Rig):
         )
         client = self.client()
         client.wait_workers("hold", 1, timeout=SOON)
-        future = client.submit("hold", 3.5)
+        future = client.submit("hold", 6.5)
         eventually("it runs", lambda: client.peek(future.id).outcome == forebay.Outcome.RUNNING)
         # Another worker would take the job if the first one's lease lapsed.
         other = self.worker({"hold": lambda value: "another"})
