@@ -119,6 +119,8 @@ class Result:
         if kind is None:
             return None
         text = ": ".join(part for part in (self.code, self.message) if part)
+        if self.outcome == Outcome.EXPIRED and not self.attempt:
+            text += "; no worker began it"
         error = kind(text or f"the job ended {self.outcome.name}")
         error.result, error.id, error.outcome = self, self.id, self.outcome
         error.code, error.detail, error.attempt = self.code, self.detail, self.attempt

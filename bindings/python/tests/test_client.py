@@ -156,7 +156,7 @@ class Waits(Rig):
     def test_a_call_whose_time_is_over(self):
         client = self.client()
         client.ready(SOON)
-        with self.assertRaises(TimeoutError) as caught:
+        with self.assertRaisesRegex(TimeoutError, "no worker began it|has not ended in") as caught:
             client.call("nobody", 1, timeout=0.05)
         self.assertIsInstance(caught.exception, (forebay.JobExpired, forebay.TimedOut))
         eventually("it is not left behind", lambda: self.waiting(client, "nobody") == 0)
