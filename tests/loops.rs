@@ -7,10 +7,10 @@ use support::{Broker, Folder, SOON, binary, command, has_tool, prefix, run, skip
 
 const JOBS: u64 = 10_000;
 
-/// Builds a program of examples-loops in a copy and runs it; checks what it counted.
+/// Builds a program of examples-c/loops in a copy and runs it; checks what it counted.
 fn loop_of(name: &str) {
     let folder = Folder::new();
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples-loops");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples-c/loops");
     for file in [&format!("{name}.c"), "jobs.h", "Makefile"] {
         std::fs::copy(source.join(file), folder.join(file)).expect("a copy");
     }

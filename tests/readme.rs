@@ -35,8 +35,8 @@ fn the_links_lead_somewhere() {
 fn copy_of_the_sources(to: &Path) {
     for folder in ["examples-c", "examples-cpp"] {
         std::fs::create_dir(to.join(folder)).expect("a folder");
-        for entry in std::fs::read_dir(root().join(folder)).expect("a folder") {
-            let entry = entry.expect("an entry");
+        let entries = std::fs::read_dir(root().join(folder)).expect("a folder");
+        for entry in entries.map(|entry| entry.expect("an entry")).filter(|entry| entry.path().is_file()) {
             std::fs::copy(entry.path(), to.join(folder).join(entry.file_name())).expect("a copy");
         }
     }
