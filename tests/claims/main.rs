@@ -11,6 +11,7 @@ mod cancel;
 mod durable;
 mod events;
 mod idle;
+mod library;
 mod silent;
 mod squares;
 mod workers;
