@@ -232,7 +232,7 @@ impl SmallDisk {
         let (len, ballast, disk) = (Self::LEN_MIB, Self::BALLAST_MIB, self.folder.join("disk"));
         let script = format!(
             "#!/bin/sh\nexec unshare -rm sh -c 'mount -t tmpfs -o size={len}m none {disk} && head -c {ballast}M /dev/zero >{disk}/ballast && \
-             exec {forebay} \"$@\"' sh \"$@\"\n",
+             exec \"$0\" \"$@\"' '{forebay}' \"$@\"\n",
             disk = disk.display(),
             forebay = support::binary!().display()
         );

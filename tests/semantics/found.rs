@@ -86,6 +86,26 @@ fn a_worker_is_told_to_begin_before_it_is_told_to_stop() {
     assert!(rig.revoked(worker).is_some());
 }
 
+/// A grant waited for its record longer than a lease lasts, since the disk was slow. The lease ran out meanwhile, the job went
+/// to the next, and what the worker did once it was told came to nothing.
+#[test]
+fn a_lease_does_not_run_before_its_holder_is_told() {
+    let mut rig = Rig::durable();
+    let (client, mut worker) = (rig.client(), rig.worker(1));
+    let job = rig.job(JobOptions { attempts: Some(1), ..JobOptions::default() });
+    rig.holds_io = true;
+    rig.send(client, ToBroker::Submit(Box::new(job.clone())));
+    rig.pass_ms(100_000);
+    assert!(rig.grant(worker).is_none());
+    rig.holds_io = false;
+    rig.pass_ms(1);
+    let grant = rig.start(worker);
+    rig.pass_ms(29_000);
+    rig.complete(&mut worker, grant.lease);
+    assert!(rig.stale(worker).is_none());
+    assert_eq!(rig.result(client, job.id).map(|verdict| verdict.outcome), Some(Outcome::Done));
+}
+
 /// A worker lost its connection for longer than it had to come back, and the job, in its last attempt, was LOST. When
 /// the worker came back to its session nobody told it to stop.
 #[test]

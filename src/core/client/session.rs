@@ -109,10 +109,15 @@ impl ClientCore {
 
     /// To a broker that does not know the session, jobs that are cancelled or have ended are not worth a word.
     fn settle_cancels(&mut self) {
+        let cancels = &self.cancels;
+        let is_told =
+            |id: &JobId| cancels.get(id).is_some_and(|cancel| cancel.ended == Some(Outcome::Cancelled));
         let cancelled: Vec<Key> = self
             .table
             .iter_mut()
-            .filter(|(_, entry)| entry.is_cancelled && !matches!(entry.stage, Stage::Over(_)))
+            // What was told is answered below, for ever: an id that was submitted again since must not run either.
+            .filter(|(_, entry)| entry.is_cancelled || is_told(&entry.id))
+            .filter(|(_, entry)| !matches!(entry.stage, Stage::Over(_)))
             .map(|(key, _)| key)
             .collect();
         for key in cancelled {

@@ -600,6 +600,31 @@ fn a_cancellation_is_not_said_to_the_next_broker_once_the_job_has_ended() {
     );
 }
 
+/// A job's end by its cancellation was told, its id submitted again, and the broker restarted before it had answered the
+/// cancellation: that was answered "for ever", and the job ran. Found by simulation.
+#[test]
+fn an_id_cancelled_for_ever_is_not_said_to_the_next_broker_though_it_was_submitted_again() {
+    let mut play = Play::new(BIG);
+    play.up(true, false);
+    play.submit(1, |order| order.wait = Some(1));
+    play.commands();
+    play.core.cancel(2, id(1), "no longer wanted");
+    play.commands();
+    play.say(FromBroker::Result {
+        id: id(1),
+        verdict: session::local_verdict(Outcome::Cancelled, "cancelled", "no longer wanted"),
+    });
+    assert_eq!(verdict_of(&play.events()[0]), (1, Outcome::Cancelled));
+    play.submit(1, |order| order.wait = Some(3));
+    play.commands();
+    play.core.handle(play.now, PeerEvent::Down);
+    play.up(true, false);
+    assert!(submitted(&play.commands()).is_empty());
+    let events = play.events();
+    assert_eq!(verdict_of(&events[0]), (3, Outcome::Cancelled));
+    assert_eq!(events[1..], [ClientEvent::Answered { ticket: 2, result: Ok(News::Accepted) }]);
+}
+
 /// Found by simulation: a job was refused, and submitted again under its id; the acknowledgement of the first SUBMIT,
 /// held back by a slower command before it, then passed for the acceptance of the second, which was refused as well.
 #[test]

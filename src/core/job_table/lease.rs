@@ -278,16 +278,30 @@ impl JobTable {
         self.requeue_kept(now, slot, "worker lost");
     }
 
+    /// The holder of a durable job is told of its grant now. Its lease was not to run out while it waited to be told.
+    pub(super) fn begin_lease(&mut self, now: Now, lease: Lease) {
+        if self.by_lease(lease).is_some() {
+            self.extend_to(lease.slot, now.after_ms(self.config.lease_ms));
+        }
+    }
+
+    fn extend_to(&mut self, slot: u32, at_us: u64) {
+        if let State::Leased { until_us, .. } | State::Running { until_us, .. } =
+            &mut self.job_mut(slot).state
+        {
+            *until_us = at_us.max(*until_us);
+        }
+        self.rearm(slot);
+    }
+
     /// No beat came in time. The holder may still return before somebody else is handed the job.
     pub(super) fn lapse(&mut self, now: Now, slot: u32) {
         if now.us < self.grace_until_us {
-            let grace = self.grace_until_us;
-            if let State::Leased { until_us, .. } | State::Running { until_us, .. } =
-                &mut self.job_mut(slot).state
-            {
-                *until_us = grace;
-            }
-            return self.rearm(slot);
+            return self.extend_to(slot, self.grace_until_us);
+        }
+        if self.job(slot).granted_at > self.records_synced {
+            // Its holder has not been told of it yet.
+            return self.extend_to(slot, now.after_ms(self.config.lease_ms));
         }
         self.counters.lapses += 1;
         let job = self.job_mut(slot);

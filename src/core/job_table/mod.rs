@@ -452,7 +452,7 @@ impl Jobs for JobTable {
         Some(Io::Append { upto: self.records_handed, records: std::mem::take(&mut self.records) })
     }
 
-    fn io_done(&mut self, _now: Now, done: IoDone) {
+    fn io_done(&mut self, now: Now, done: IoDone) {
         let upto = match done {
             IoDone::Synced { upto } => upto,
             IoDone::Read { lease, id, body } => return self.body_read(lease, id, body),
@@ -461,7 +461,11 @@ impl Jobs for JobTable {
         };
         self.records_synced = self.records_synced.max(upto);
         while self.unsynced.front().is_some_and(|(number, _)| *number <= self.records_synced) {
-            self.events.extend(self.unsynced.pop_front().map(|(_, event)| event));
+            let Some((_, event)) = self.unsynced.pop_front() else { break };
+            if let Event::Grant { grant, .. } = &event {
+                self.begin_lease(now, grant.lease);
+            }
+            self.events.push_back(event);
         }
         while self.free_later.front().is_some_and(|(number, _)| *number <= self.records_synced) {
             self.free_slots.extend(self.free_later.pop_front().map(|(_, slot)| slot));
