@@ -121,6 +121,7 @@ impl ClientCore {
             .map(|(key, _)| key)
             .collect();
         for key in cancelled {
+            self.confirm(key, Ok(()));
             self.end(key, local_verdict(Outcome::Cancelled, "cancelled", "it was cancelled for ever"));
         }
         let ids: Vec<JobId> =

@@ -615,14 +615,15 @@ fn an_id_cancelled_for_ever_is_not_said_to_the_next_broker_though_it_was_submitt
         verdict: session::local_verdict(Outcome::Cancelled, "cancelled", "no longer wanted"),
     });
     assert_eq!(verdict_of(&play.events()[0]), (1, Outcome::Cancelled));
-    play.submit(1, |order| order.wait = Some(3));
+    play.submit(1, |order| (order.wait, order.confirm) = (Some(3), Some((4, 0))));
     play.commands();
     play.core.handle(play.now, PeerEvent::Down);
     play.up(true, false);
     assert!(submitted(&play.commands()).is_empty());
     let events = play.events();
-    assert_eq!(verdict_of(&events[0]), (3, Outcome::Cancelled));
-    assert_eq!(events[1..], [ClientEvent::Answered { ticket: 2, result: Ok(News::Accepted) }]);
+    assert_eq!(events[0], ClientEvent::Confirmed { ticket: 4, index: 0, result: Ok(()) });
+    assert_eq!(verdict_of(&events[1]), (3, Outcome::Cancelled));
+    assert_eq!(events[2..], [ClientEvent::Answered { ticket: 2, result: Ok(News::Accepted) }]);
 }
 
 /// Found by simulation: a job was refused, and submitted again under its id; the acknowledgement of the first SUBMIT,

@@ -268,8 +268,9 @@ impl Judge {
             shown.broker != self.broker
                 || shown.token == last
                 || self.side == Side::Delayed
-                // What was forgotten at the restart only its worker knows.
-                || (last == 0 && shown.token <= self.tokens_before),
+                // What was forgotten at the restart only its worker knows; who was handed the job since has not begun it.
+                || (shown.token <= self.tokens_before
+                    && (last == 0 || !job.durable && !job.started.contains(&last))),
             "job {id} is adopted under token {:x}, the last given was {last:x}",
             shown.token
         );
