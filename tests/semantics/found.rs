@@ -106,6 +106,19 @@ fn a_lease_does_not_run_before_its_holder_is_told() {
     assert_eq!(rig.result(client, job.id).map(|verdict| verdict.outcome), Some(Outcome::Done));
 }
 
+/// A worker said goodbye while it had a job in its last attempt. The job was handed out again, one attempt too many.
+#[test]
+fn a_last_attempt_is_not_made_again_when_its_worker_says_goodbye() {
+    let mut rig = Rig::new();
+    let (client, worker) = (rig.client(), rig.worker(1));
+    let id = rig.submit(client, JobOptions { attempts: Some(1), ..JobOptions::default() });
+    rig.start(worker);
+    rig.close(worker.session, true);
+    let other = rig.worker(1);
+    assert!(rig.grant(other).is_none());
+    assert_eq!(rig.result(client, id).map(|verdict| verdict.outcome), Some(Outcome::Lost));
+}
+
 /// A worker lost its connection for longer than it had to come back, and the job, in its last attempt, was LOST. When
 /// the worker came back to its session nobody told it to stop.
 #[test]

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use forebay::core::jobs::SessionId;
 use forebay::core::record::{KeptJob, Standing};
 use forebay::model::{JobId, JobRules, Lease, Outcome, QueueName, ReplyMode};
 use forebay::wire::command::PeerKind;
@@ -25,8 +26,9 @@ pub(crate) struct Known {
     /// Its place in the order of acceptance.
     pub(crate) sequence: u64,
     pub(crate) taken_us: u64,
-    /// In which life of the broker.
+    /// In which life of the broker, and from whom.
     pub(crate) taken_in: u64,
+    pub(crate) taken_from: SessionId,
     /// It could be handed out as soon as it was taken.
     pub(crate) at_once: bool,
     pub(crate) durable: bool,

@@ -107,6 +107,16 @@ impl Written {
         self.gone.insert(id, self.handed);
     }
 
+    /// Whether the job was dropped after its end, and nothing of it is kept but perhaps its id.
+    pub(crate) fn is_gone(&self, id: JobId) -> bool {
+        self.gone.contains_key(&id)
+    }
+
+    /// Whether the job was handed to anybody, told or not.
+    pub(crate) fn was_leased(&self, id: JobId) -> bool {
+        self.leased.range((id, 0)..=(id, u64::MAX)).next().is_some()
+    }
+
     pub(crate) fn handed(&self) -> Number {
         self.handed
     }

@@ -198,6 +198,7 @@ impl Judge {
                     sequence,
                     taken_us: now.us,
                     taken_in: self.lives,
+                    taken_from: id,
                     durable,
                     accepted: false,
                     reply: job.reply,

@@ -70,7 +70,8 @@ impl Judge {
                     session.refused.insert(*id);
                 }
                 self.tally.one(&format!("refused {}", failure.status.name()));
-                if self.jobs.get(id).is_some_and(|job| !job.accepted) {
+                // Another's submission of the id may be on its way to its level.
+                if self.jobs.get(id).is_some_and(|job| !job.accepted && job.taken_from == to) {
                     self.jobs.remove(id);
                 }
             }
@@ -222,9 +223,11 @@ impl Judge {
         if !job.at_once {
             return;
         }
-        let before = self.jobs.iter().find(|(_, other)| {
+        let before = self.jobs.iter().find(|(id, other)| {
             other.at_once
                 && !other.was_granted
+                // It had its turn, and lost its worker before that was told of it.
+                && !self.written.was_leased(**id)
                 // A durable job's grant is told when its record is synced, and others may be told before.
                 && other.durable == job.durable
                 && other.end.is_none()
@@ -327,7 +330,9 @@ impl Judge {
         }
         let is_kept = job.reply != ReplyMode::None && !job.cancelled && now.us < job.taken_us + RESULT_TTL_MS * MS
             // Over a restart the time passes by the wall clock.
-            && !(self.clock_jumps && self.lives > 1);
+            && !(self.clock_jumps && self.lives > 1)
+            // Somebody had it in a life before.
+            && !self.written.is_gone(id);
         rule!(!is_forgotten || !is_kept, "the result of job {id} is forgotten, and nobody had it");
         (job.end, job.end_is_forgotten) = (Some(end.clone()), is_forgotten);
         self.tally.one(&format!("outcome {}", end.outcome.name()));
