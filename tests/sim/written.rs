@@ -112,11 +112,6 @@ impl Written {
         self.gone.contains_key(&id)
     }
 
-    /// Whether the job was handed to anybody, told or not.
-    pub(crate) fn was_leased(&self, id: JobId) -> bool {
-        self.leased.range((id, 0)..=(id, u64::MAX)).next().is_some()
-    }
-
     pub(crate) fn handed(&self) -> Number {
         self.handed
     }

@@ -223,11 +223,9 @@ impl Judge {
         if !job.at_once {
             return;
         }
-        let before = self.jobs.iter().find(|(id, other)| {
+        let before = self.jobs.iter().find(|(_, other)| {
             other.at_once
                 && !other.was_granted
-                // It had its turn, and lost its worker before that was told of it.
-                && !self.written.was_leased(**id)
                 // A durable job's grant is told when its record is synced, and others may be told before.
                 && other.durable == job.durable
                 && other.end.is_none()
