@@ -1306,6 +1306,101 @@ FOREBAY_API
 void forebay_worker_free(forebay_worker_t *worker);
 
 
+/* ---- Plugins -------------------------------------------------------------------------------------------------
+ *
+ * A plugin is a function in a shared object, without a main and a loop: `forebay worker --load ./libresize.so` opens it in
+ * processes of their own, hands it one job after the other, and starts a process again that crashed. The shared object
+ * shows one symbol, forebay_plugin_v1, which describes it; its functions may call everything of this header, and it needs
+ * not be linked to the library, which is there before it. `forebay new-plugin NAME` writes one that builds.
+ *
+ * In each process: process_init once, thread_init once for each thread, handle for each job, then thread_fini and
+ * process_fini. A process has one thread unless `forebay worker --isolate thread` says otherwise. */
+
+/** The plugin interface of this header. A host refuses a plugin of another one, naming both. */
+#define FOREBAY_PLUGIN_ABI 1
+
+/**
+ * What a plugin is. Everything it points to lives as long as the shared object is open. Grows only at its end.
+ */
+typedef struct {
+    /** sizeof(forebay_plugin_t). */
+    uint32_t struct_size;
+    /** FOREBAY_PLUGIN_ABI. */
+    uint32_t abi;
+    /** Its name, for people. */
+    const char *name;
+    /** Its version, for people; may be NULL. */
+    const char *version;
+    /** The queues whose jobs it handles, ended by a NULL; may be NULL when the host is told by --queue. */
+    const char *const *queues;
+    /**
+     * Its parameters, each as three texts, name, default and what it is for, ended by a NULL; may be NULL. A default of
+     * NULL: it has to be given.
+     */
+    const char *const *params;
+    /**
+     * Called first in each process. `params` holds every parameter it declares, as "param.NAME", for
+     * forebay_options_get, until process_fini. `*process` is handed to all other functions. 0, or anything else with the
+     * reason in `why`, at most `why_cap` bytes with the NUL: the process ends. May be NULL.
+     */
+    int32_t (*process_init)(const forebay_options_t *params, void **process, char *why, size_t why_cap);
+    /** Called last, unless the process crashed. May be NULL. */
+    void (*process_fini)(void *process);
+    /**
+     * Called on each thread before its first job. `slot` numbers the threads of all processes of one host from 0. Else as
+     * process_init. May be NULL.
+     */
+    int32_t (*thread_init)(void *process, uint32_t slot, void **thread, char *why, size_t why_cap);
+    /** Called on each thread after its last job. May be NULL. */
+    void (*thread_fini)(void *process, void *thread);
+    /**
+     * Handles a job: answers it by forebay_job_complete, _fail or _release, and returns 0. The job is freed by the host.
+     * Returning without an answer fails the attempt with the code "abandoned"; another number than 0 is named there. Called
+     * by as many threads at once as there are. No C++ exception may leave it.
+     */
+    int32_t (*handle)(forebay_job_t *job, void *process, void *thread);
+} forebay_plugin_t;
+
+/**
+ * Loads plugins and handles their jobs until forebay_host_stop, or until the broker sends the worker home. What is in hand
+ * is answered before it returns. The calling thread handles jobs too; host.slots says how many threads there are in all.
+ *
+ * The "host.", "worker.", "register." and "param." keys are read; the broker is $FOREBAY_BROKER, else the default one.
+ * FOREBAY_ERR_OPTION for a plugin that cannot be opened, a parameter nobody declares and the like, FOREBAY_ERR_UNSUPPORTED
+ * for a plugin of another ABI, FOREBAY_ERR_STATE when a plugin does not begin and while another call of it is under way;
+ * else as forebay_worker_receive. Plugins stay open until the process ends. `options` may be NULL. `err` may be NULL.
+ */
+FOREBAY_API
+forebay_status_t forebay_host_run(const forebay_options_t *options,
+                                  forebay_error_t **err);
+
+/**
+ * Ends forebay_host_run once the jobs in hand are answered; if none runs, the next one at once.
+ *
+ * Async-signal-safe.
+ */
+FOREBAY_API void forebay_host_stop(void);
+
+/**
+ * Loads plugins and has them handle one job that no broker knows: process_init, thread_init, handle, thread_fini and
+ * process_fini, all on the calling thread. The caller frees the result, which says what the job's client would have got.
+ *
+ * FOREBAY_ERR_NOT_FOUND when no plugin handles the job's queue; FOREBAY_ERR_ARGUMENT as for forebay_client_submit; else as
+ * for forebay_host_run. `options` may be NULL. `err` may be NULL.
+ */
+FOREBAY_API
+forebay_status_t forebay_host_test(const forebay_options_t *options,
+                                   const forebay_submit_t *submit,
+                                   forebay_result_t **result,
+                                   forebay_error_t **err);
+
+/** The one symbol of a plugin, which the plugin defines: its descriptor, the same at each call. */
+#if defined(__GNUC__)
+__attribute__((visibility("default")))
+#endif
+const forebay_plugin_t *forebay_plugin_v1(void);
+
+
 /* ---- Embedded broker -----------------------------------------------------------------------------------------
  *
  * A broker inside the program: the same as `forebay broker`, on threads of its own. It never exits the process and
@@ -1379,7 +1474,7 @@ FOREBAY_API void forebay_broker_free(forebay_broker_t *broker);
 /* ---- Log -----------------------------------------------------------------------------------------------------
  *
  * The library speaks of warnings and worse, to stderr. The environment variable FOREBAY_LOG or forebay_log_set choose
- * other levels, for all ("info") or for each part ("warn,broker=debug,client=off"; parts: broker, client, worker, net,
+ * other levels, for all ("info") or for each part ("warn,broker=debug,client=off"; parts: broker, client, worker, host, net,
  * store, cli; levels: off, error, warn, info, debug, trace). The log belongs to the process, not to a handle. */
 
 /**

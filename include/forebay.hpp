@@ -980,6 +980,26 @@ private:
     detail::owned<forebay_worker_t, forebay_worker_free> worker_;
 };
 
+/// Runs the plugins that `settings` name until host_stop; see forebay_host_run.
+inline void host_run(const options &settings) {
+    detail::caught caught;
+    caught.check(forebay_host_run(settings.raw(), caught.out()));
+}
+
+/// Ends host_run once the jobs in hand are answered. May be called from a signal handler.
+inline void host_stop() noexcept {
+    forebay_host_stop();
+}
+
+/// What a plugin answers to one job, without a broker.
+inline result host_test(const options &settings, const submit &what) {
+    detail::caught caught;
+    detail::raw_submits jobs(&what, 1);
+    forebay_result_t *made = nullptr;
+    caught.check(forebay_host_test(settings.raw(), jobs.data(), &made, caught.out()));
+    return result(made);
+}
+
 /// A broker inside the program.
 class broker {
 public:

@@ -5,9 +5,24 @@ use std::time::Duration;
 
 use support::{Broker, Finished, Folder, SOON, binary, command, run};
 
-const COMMANDS: [&str; 14] = [
-    "demo", "broker", "call", "submit", "wait", "cancel", "status", "events", "bench", "doctor", "options",
-    "keygen", "store", "version",
+const COMMANDS: [&str; 17] = [
+    "demo",
+    "broker",
+    "call",
+    "submit",
+    "wait",
+    "cancel",
+    "status",
+    "worker",
+    "new-plugin",
+    "plugin",
+    "events",
+    "bench",
+    "doctor",
+    "options",
+    "keygen",
+    "store",
+    "version",
 ];
 
 fn forebay(arguments: &[&str]) -> Finished {

@@ -14,7 +14,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("run", &["model", "wire", "core", "link", "store", "net"]),
     ("api", &["model", "wire", "core", "link", "store", "net", "run"]),
     ("ffi", &["api", "model"]),
-    ("cli", &["api"]),
+    ("slot", &["ffi"]),
+    ("cli", &["api", "slot"]),
 ];
 
 /// Layers without a clock, thread, socket, file, randomness or order that depends on hashes.

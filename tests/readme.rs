@@ -77,7 +77,7 @@ fn the_commands_run() {
     let script: String = blocks("sh").into_iter().filter(|block| !block.contains("PREFIX/include")).collect();
     // The broker listens at its default address, which the folder makes private to this test.
     let mut shell = command("bash");
-    shell.args(["-eu", "-c", &format!("{script}\nkill %1 %2; wait")]).current_dir(&sources);
+    shell.args(["-eu", "-c", &format!("{script}\nkill %1 %2 %3 %4; wait")]).current_dir(&sources);
     shell
         .env("PATH", path.expect("a PATH"))
         .env("XDG_RUNTIME_DIR", folder.join("run"))

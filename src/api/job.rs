@@ -103,6 +103,11 @@ impl Job {
         Ok(JobResult::new(Delivery { id: self.id(), tag: 0, news }))
     }
 
+    /// The same job in a second pair of hands, to be dropped once it is answered.
+    pub(crate) fn again(&self) -> Job {
+        Job { held: Arc::clone(&self.held) }
+    }
+
     fn grant(&self) -> &Grant {
         self.held.grant()
     }

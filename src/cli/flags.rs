@@ -4,7 +4,8 @@
 //! Invariant: a flag beats `--set`, `--set` beats `--config`, and all of them beat the environment.
 
 use std::marker::PhantomData;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process;
 
 use clap::error::Result as ClapResult;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
@@ -150,11 +151,32 @@ impl Sources {
         if let Some(path) = &self.config {
             options.load(path)?;
         }
-        for text in &self.set {
-            let (key, value) = split(text, "--set")?;
-            options.set(key, value)?;
+        for (key, value) in self.pairs()? {
+            options.set(&key, &value)?;
         }
         Ok(options)
+    }
+
+    /// What `--set` says.
+    pub(crate) fn pairs(&self) -> Result<Vec<(String, String)>, Failed> {
+        let pair =
+            |text: &String| split(text, "--set").map(|(key, value)| (key.to_owned(), value.to_owned()));
+        self.set.iter().map(pair).collect()
+    }
+
+    /// The file.
+    pub(crate) fn config(&self) -> Option<&Path> {
+        self.config.as_deref()
+    }
+
+    /// Tells another process of this program the same.
+    pub(crate) fn hand_on(&self, command: &mut process::Command) {
+        if let Some(path) = &self.config {
+            command.arg("--config").arg(path);
+        }
+        for text in &self.set {
+            command.arg("--set").arg(text);
+        }
     }
 }
 

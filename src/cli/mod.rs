@@ -21,6 +21,7 @@ mod jobs;
 mod keygen;
 mod options;
 mod payload;
+mod plugin;
 mod prefix;
 mod quarantine;
 mod queue;
@@ -32,6 +33,7 @@ mod submit;
 mod time;
 mod version;
 mod wait;
+mod worker;
 mod workers;
 
 use std::path::{Path, PathBuf};
@@ -63,6 +65,7 @@ To begin:
   forebay demo                          C workers on real files, checked; nothing is left behind
   forebay broker &                      a broker for this user on this machine
   forebay call hello --data World       a job for whichever worker registered the queue \"hello\"
+  forebay new-plugin resize             a function to fill in; `forebay worker --load` executes jobs by it
   forebay status                        what is going on
 `forebay help COMMAND` explains a command, with examples; `forebay --help` lists the exit codes.";
 
@@ -84,7 +87,9 @@ enum Command {
     Queue(queue::Queue),
     Quarantine(quarantine::Quarantine),
     Workers(workers::Workers),
-    Worker(workers::Worker),
+    Worker(worker::Worker),
+    NewPlugin(plugin::NewPlugin),
+    Plugin(plugin::Plugin),
     Events(events::Events),
     Bench(bench::Bench),
     Doctor(doctor::Doctor),
@@ -92,6 +97,8 @@ enum Command {
     Keygen(keygen::Keygen),
     Store(store::StoreCommand),
     Version(version::Version),
+    #[command(hide = true)]
+    Slot(worker::SlotCommand),
     #[command(hide = true)]
     Echo(bench::EchoWorker),
     #[command(hide = true)]
@@ -127,6 +134,8 @@ pub(crate) fn main() -> ExitCode {
         Command::Quarantine(command) => command.run(),
         Command::Workers(command) => command.run(),
         Command::Worker(command) => command.run(),
+        Command::NewPlugin(command) => command.run(),
+        Command::Plugin(command) => command.run(),
         Command::Events(command) => command.run(),
         Command::Bench(command) => command.run(),
         Command::Doctor(command) => command.run(),
@@ -134,6 +143,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Keygen(command) => command.run(),
         Command::Store(command) => command.run(),
         Command::Version(command) => command.run(),
+        Command::Slot(command) => command.run(),
         Command::Echo(command) => command.run(),
         Command::BareProxy(command) => command.run(),
         Command::BareEcho(command) => command.run(),

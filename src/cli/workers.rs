@@ -1,6 +1,6 @@
-//! `forebay workers` and `forebay worker`: who executes jobs, and how one is sent home.
+//! `forebay workers`: who executes jobs.
 
-use clap::{Args, Subcommand};
+use clap::Args;
 use comfy_table::Table;
 use serde_json::Value;
 
@@ -27,38 +27,6 @@ pub(crate) struct Workers {
     connection: Connection,
 }
 
-/// Sends a worker home.
-#[derive(Args, Debug)]
-#[command(
-    arg_required_else_help = true,
-    after_help = "\
-Examples:
-  forebay worker drain render-3          it finishes what it runs; receive then answers DRAINED
-  forebay worker drain build7:41232      by host and process, for a worker without a name
-All workers of that name are drained. What they had fetched and not begun goes to others at once."
-)]
-pub(crate) struct Worker {
-    #[command(subcommand)]
-    action: Action,
-}
-
-#[derive(Debug, Subcommand)]
-enum Action {
-    /// Lets a worker finish what it runs and gives it no more.
-    Drain(Drain),
-}
-
-#[derive(Args, Debug)]
-struct Drain {
-    /// The worker's name, as `forebay workers` lists it.
-    name: String,
-    /// One JSON object, the broker's own words (docs/ADMIN.md).
-    #[arg(long)]
-    json: bool,
-    #[command(flatten)]
-    connection: Connection,
-}
-
 impl Workers {
     pub(crate) fn run(self) -> Result<Exit, Failed> {
         let client = self.connection.open()?;
@@ -73,26 +41,6 @@ impl Workers {
         match rows(&answer, "workers") {
             [] => anstream::eprintln!("forebay: no such worker is connected"),
             workers => show::line(table(workers))?,
-        }
-        Ok(Exit::Done)
-    }
-}
-
-impl Worker {
-    pub(crate) fn run(self) -> Result<Exit, Failed> {
-        let Action::Drain(drain) = self.action;
-        let client = drain.connection.open()?;
-        let answer = ask(&client, "worker.drain", &[("name", drain.name.clone())])?;
-        match drain.json {
-            true => show::line(&answer)?,
-            false => show::line(format_args!(
-                "{} finishes what it runs and takes nothing more{}",
-                drain.name,
-                match count(&answer, "drained") {
-                    0 | 1 => String::new(),
-                    n => format!(" ({n} workers of that name)"),
-                }
-            ))?,
         }
         Ok(Exit::Done)
     }

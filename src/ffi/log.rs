@@ -1,7 +1,7 @@
 //! Log.
 //!
 //! The library speaks of warnings and worse, to stderr. The environment variable FOREBAY_LOG or forebay_log_set choose
-//! other levels, for all ("info") or for each part ("warn,broker=debug,client=off"; parts: broker, client, worker, net,
+//! other levels, for all ("info") or for each part ("warn,broker=debug,client=off"; parts: broker, client, worker, host, net,
 //! store, cli; levels: off, error, warn, info, debug, trace). The log belongs to the process, not to a handle.
 
 use std::ffi::{c_char, c_void};

@@ -11,6 +11,8 @@
 #[macro_use]
 mod guard;
 mod arg;
+mod hosting;
+mod loaded;
 
 pub mod broker;
 pub mod buffer;
@@ -20,6 +22,7 @@ pub mod id;
 pub mod job;
 pub mod log;
 pub mod options;
+pub mod plugin;
 pub mod result;
 pub mod status;
 pub mod submit;

@@ -22,6 +22,11 @@ use crate::model::{Failure, Headers, JobOptions};
 pub struct forebay_options_t(RwLock<Options>);
 
 impl forebay_options_t {
+    /// An object of these options.
+    pub(super) fn of(options: Options) -> Self {
+        forebay_options_t(RwLock::new(options))
+    }
+
     fn change(&self, change: impl FnOnce(&mut Options) -> Result<(), Failure>) -> Result<(), Failure> {
         // A change that panicked was refused as a whole.
         change(&mut self.0.write().unwrap_or_else(PoisonError::into_inner))
@@ -56,7 +61,7 @@ pub(super) type PreparedJob = Arc<(JobOptions, Headers)>;
 /// Any thread. NULL never.
 #[unsafe(no_mangle)]
 pub extern "C" fn forebay_options_new() -> *mut forebay_options_t {
-    guard!(get std::ptr::null_mut(), { arg::give(forebay_options_t(RwLock::new(Options::new()))) })
+    guard!(get std::ptr::null_mut(), { arg::give(forebay_options_t::of(Options::new())) })
 }
 
 /// Frees options; the handles they were given to have read them and do not need them. An `options` of NULL is nothing.

@@ -314,6 +314,17 @@ static void a_worker(void) {
     ALLOWED(forebay_worker_free, worker, 1);
 }
 
+static void a_host(void) {
+    forebay_submit_t submit = a_job("q", "payload");
+    forebay_result_t *result;
+    ALLOWED(forebay_host_run, options, forebay_host_run(NULL, NULL) == FOREBAY_ERR_OPTION);
+    ALLOWED(forebay_host_run, err, 1);
+    REFUSED(forebay_host_test, submit, forebay_host_test(options, NULL, &result, &err));
+    REFUSED(forebay_host_test, result, forebay_host_test(options, &submit, NULL, &err));
+    ALLOWED(forebay_host_test, options, forebay_host_test(NULL, &submit, &result, NULL) == FOREBAY_ERR_OPTION);
+    ALLOWED(forebay_host_test, err, 1);
+}
+
 static void a_job_to_do(void) {
     forebay_submit_t submit = a_job("q", "payload");
     forebay_header_t header = {"h", "v", 1};
@@ -458,6 +469,7 @@ int main(int argc, char **argv) {
     a_result();
     a_worker();
     a_job_to_do();
+    a_host();
     forebay_worker_free(worker);
     forebay_client_free(client);
     a_broker_and_the_log();

@@ -192,6 +192,8 @@ void errors(forebay::client &client) {
     CHECK(status_of([] { forebay::id("no id"); }) == FOREBAY_ERR_ARGUMENT);
     CHECK(status_of([&] { client.call({"", "x"}, 1s); }) == FOREBAY_ERR_ARGUMENT);
     CHECK(status_of([&] { client.wait(forebay::id(), 30s); }) == FOREBAY_ERR_NOT_FOUND);
+    CHECK(status_of([] { forebay::host_run({}); }) == FOREBAY_ERR_OPTION);
+    CHECK(status_of([] { forebay::host_test({}, {"q", "x"}); }) == FOREBAY_ERR_OPTION);
     forebay::options options;
     options.set("job.attempts", 7).set_bytes("job.header.h", std::string_view("\0x", 2));
     CHECK(options.get("job.attempts") == "7" && options.get("job.header.h") == std::string("\0x", 2));

@@ -10,6 +10,7 @@ mod broker;
 mod cancel;
 mod durable;
 mod events;
+mod hosts;
 mod idle;
 mod library;
 mod silent;

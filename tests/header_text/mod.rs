@@ -7,9 +7,9 @@ use std::fs;
 use std::path::Path;
 
 /// The files of src/ffi in the order of the manual. A file may only name types of those before it.
-const SECTIONS: [&str; 13] = [
+const SECTIONS: [&str; 14] = [
     "version", "status", "error", "id", "options", "buffer", "submit", "result", "client", "job", "worker",
-    "broker", "log",
+    "plugin", "broker", "log",
 ];
 
 /// The folder of the package.
@@ -74,6 +74,15 @@ const TAIL: &str = r"
 #endif /* FOREBAY_H */
 ";
 
+/// What a plugin shows and the library looks for: no function of the library, so no source has it.
+const PLUGIN_ENTRY: &str = "
+/** The one symbol of a plugin, which the plugin defines: its descriptor, the same at each call. */
+#if defined(__GNUC__)
+__attribute__((visibility(\"default\")))
+#endif
+const forebay_plugin_t *forebay_plugin_v1(void);
+";
+
 /// The header, made from the sources.
 pub(crate) fn generate() -> String {
     let config = cbindgen::Config::from_file(root().join("cbindgen.toml")).unwrap();
@@ -88,6 +97,9 @@ pub(crate) fn generate() -> String {
         let bindings = cbindgen::Builder::new().with_src(&path).with_config(config.clone()).generate();
         bindings.unwrap().write(&mut fragment);
         header.push_str(&polish(&String::from_utf8(fragment).unwrap()));
+        if name == "plugin" {
+            header.push_str(PLUGIN_ENTRY);
+        }
     }
     header + TAIL
 }

@@ -71,6 +71,11 @@ fn structures(code: &str, text: &mut String) {
             let name = rest.split(';').next().expect("its name").trim();
             write!(text, "\n\nclass {name}(ctypes.Structure):\n    _fields_ = [\n").expect("a string");
             for field in fields.split(';').map(str::trim).filter(|field| !field.is_empty()) {
+                if let Some((_, function)) = field.split_once("(*") {
+                    let (name, _) = function.split_once(')').expect("its end");
+                    writeln!(text, "        (\"{name}\", c_void_p),").expect("a string");
+                    continue;
+                }
                 let at = field.rfind([' ', '*']).expect("a type and a name") + 1;
                 let (kind, name) = (field[..at].trim(), &field[at..]);
                 let (name, kind) = match name.split_once('[') {

@@ -76,6 +76,7 @@ LOG_INFO = 3
 LOG_DEBUG = 4
 LOG_TRACE = 5
 ID_TEXT_CAP = 37
+PLUGIN_ABI = 1
 
 
 class forebay_error_t(ctypes.Structure):
@@ -187,6 +188,22 @@ class forebay_job_view_t(ctypes.Structure):
 
 class forebay_worker_t(ctypes.Structure):
     pass
+
+
+class forebay_plugin_t(ctypes.Structure):
+    _fields_ = [
+        ("struct_size", c_uint32),
+        ("abi", c_uint32),
+        ("name", c_char_p),
+        ("version", c_char_p),
+        ("queues", POINTER(c_char_p)),
+        ("params", POINTER(c_char_p)),
+        ("process_init", c_void_p),
+        ("process_fini", c_void_p),
+        ("thread_init", c_void_p),
+        ("thread_fini", c_void_p),
+        ("handle", c_void_p),
+    ]
 
 
 class forebay_broker_t(ctypes.Structure):
@@ -580,6 +597,17 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "forebay_worker_fd": (c_int64, (POINTER(forebay_worker_t),)),
     "forebay_worker_interrupt": (c_int32, (POINTER(forebay_worker_t),)),
     "forebay_worker_free": (None, (POINTER(forebay_worker_t),)),
+    "forebay_host_run": (c_int32, (POINTER(forebay_options_t), POINTER(POINTER(forebay_error_t)))),
+    "forebay_host_stop": (None, ()),
+    "forebay_host_test": (
+        c_int32,
+        (
+            POINTER(forebay_options_t),
+            POINTER(forebay_submit_t),
+            POINTER(POINTER(forebay_result_t)),
+            POINTER(POINTER(forebay_error_t)),
+        ),
+    ),
     "forebay_broker_start": (
         c_int32,
         (

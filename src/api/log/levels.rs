@@ -7,10 +7,10 @@ use log::{Level, LevelFilter};
 use crate::model::{Failure, Status};
 
 /// The parts, by the targets they log under.
-pub(super) const PARTS: [&str; 6] = ["broker", "client", "worker", "net", "store", "cli"];
+pub(super) const PARTS: [&str; 7] = ["broker", "client", "worker", "host", "net", "store", "cli"];
 
 /// One level for each part, and the last for any other target.
-static LEVELS: [AtomicU8; PARTS.len() + 1] = [const { AtomicU8::new(LevelFilter::Warn as u8) }; 7];
+static LEVELS: [AtomicU8; PARTS.len() + 1] = [const { AtomicU8::new(LevelFilter::Warn as u8) }; 8];
 
 fn index(target: &str) -> usize {
     PARTS.iter().position(|part| *part == target).unwrap_or(PARTS.len())
@@ -88,7 +88,7 @@ mod tests {
     fn levels_are_for_all_or_for_a_part() {
         assert_eq!(
             parse("info, broker=debug,net=off").unwrap(),
-            [(None, LevelFilter::Info), (Some(0), LevelFilter::Debug), (Some(3), LevelFilter::Off)]
+            [(None, LevelFilter::Info), (Some(0), LevelFilter::Debug), (Some(4), LevelFilter::Off)]
         );
         assert_eq!(parse("").unwrap(), []);
         for (bad, part) in

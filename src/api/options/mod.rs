@@ -16,7 +16,7 @@ use std::sync::{Arc, OnceLock};
 use crate::model::{Failure, Headers, JobOptions, Status, limits};
 
 pub use table::{Family, Kind, OptionInfo};
-use table::{HEADER_PREFIX, TABLE};
+use table::{HEADER_PREFIX, PARAM_PREFIX, TABLE};
 use value::Value;
 
 /// A set of options. Opening a handle reads the keys of its own family and leaves the others alone, so that one
@@ -111,9 +111,11 @@ impl Options {
 
     /// The row of a key.
     fn info(&self, key: &str) -> Result<&'static OptionInfo, Failure> {
-        if let Some(name) = key.strip_prefix(HEADER_PREFIX) {
-            check_header_name(key, name)?;
-            return Ok(header_row());
+        for prefix in [HEADER_PREFIX, PARAM_PREFIX] {
+            if let Some(name) = key.strip_prefix(prefix) {
+                check_name(prefix, key, name)?;
+                return Ok(named_row(prefix));
+            }
         }
         let found = TABLE.iter().find(|info| info.key == key && info.kind != Kind::Header);
         found.ok_or_else(|| unknown(key))
@@ -143,13 +145,15 @@ impl Options {
     }
 }
 
-fn header_row() -> &'static OptionInfo {
-    TABLE.iter().find(|info| info.kind == Kind::Header).unwrap_or(&TABLE[0])
+/// The row of the keys that begin so and end in a name of the caller's choice.
+fn named_row(prefix: &str) -> &'static OptionInfo {
+    let is_it = |info: &&OptionInfo| info.kind == Kind::Header && info.key.starts_with(prefix);
+    TABLE.iter().find(is_it).unwrap_or(&TABLE[0])
 }
 
-fn check_header_name(key: &str, name: &str) -> Result<(), Failure> {
+fn check_name(prefix: &str, key: &str, name: &str) -> Result<(), Failure> {
     let wrong = if name.is_empty() {
-        "names no header"
+        "names nothing"
     } else if name.len() > limits::QUEUE_NAME_LEN_MAX {
         "has a name of more than 255 bytes"
     } else if name.chars().any(char::is_control) {
@@ -158,7 +162,7 @@ fn check_header_name(key: &str, name: &str) -> Result<(), Failure> {
         return Ok(());
     };
     let shown: String = key.chars().take(60).flat_map(char::escape_debug).collect();
-    Err(Failure::new(Status::Option, format!("option {shown} {wrong}; right would be: {HEADER_PREFIX}NAME")))
+    Err(Failure::new(Status::Option, format!("option {shown} {wrong}; right would be: {prefix}NAME")))
 }
 
 /// Says that there is no such key, and which one may have been meant.

@@ -7,8 +7,9 @@ use bytes::Bytes;
 
 use crate::api::log::{LogFormat, LogSettings};
 use crate::api::options::Options;
-use crate::api::options::table::{HEADER_PREFIX, OptionInfo};
+use crate::api::options::table::{HEADER_PREFIX, OptionInfo, PARAM_PREFIX};
 use crate::api::options::value::{self, Value};
+use crate::api::slots::HostSettings;
 use crate::model::{Failure, Headers, JobOptions, JobRules, Level};
 use crate::run::settings::{AckMode, BrokerSettings, ClientSettings, Keys, RegisterSettings, WorkerSettings};
 
@@ -64,16 +65,38 @@ impl Options {
         })
     }
 
+    /// The settings of a host of plugins.
+    ///
+    /// # Errors
+    /// As for [`Options::client_settings`].
+    pub fn host_settings(&self) -> Result<HostSettings, Failure> {
+        Ok(HostSettings {
+            load: self.list("host.load")?,
+            queues: self.list("host.queues")?,
+            slots: self.number("host.slots")?,
+            first_slot: self.number("host.slot")?,
+            report: self.path("host.report")?,
+            worker: self.worker_settings()?,
+            register: self.register_settings()?,
+        })
+    }
+
+    /// The parameters that were set, by their names.
+    pub fn params(&self) -> Vec<(String, Vec<u8>)> {
+        let named = |(key, value): (&String, &Value)| match value {
+            Value::Bytes(bytes) => Some((key.strip_prefix(PARAM_PREFIX)?.to_owned(), bytes.clone())),
+            _ => None,
+        };
+        self.values.iter().filter_map(named).collect()
+    }
+
     /// The settings of a broker. Its rules are the job's options over the table's defaults.
     ///
     /// # Errors
     /// As for [`Options::client_settings`].
     pub fn broker_settings(&self) -> Result<BrokerSettings, Failure> {
         Ok(BrokerSettings {
-            listen: match self.said_of("broker.listen")? {
-                Some(Value::List(items)) => items,
-                _ => Vec::new(),
-            },
+            listen: self.list("broker.listen")?,
             store: self.path("broker.store")?,
             store_max: self.number("broker.store_max")?,
             memory_max: self.number("broker.memory_max")?,
@@ -198,6 +221,13 @@ impl Options {
     /// The text in effect; `None` for an empty one.
     fn text(&self, key: &str) -> Result<Option<String>, Failure> {
         Ok(self.said_text(key)?.filter(|text| !text.is_empty()))
+    }
+
+    fn list(&self, key: &str) -> Result<Vec<String>, Failure> {
+        Ok(match self.said_of(key)? {
+            Some(Value::List(items)) => items,
+            _ => Vec::new(),
+        })
     }
 
     fn path(&self, key: &str) -> Result<Option<PathBuf>, Failure> {

@@ -14,6 +14,10 @@ pub enum Family {
     Worker,
     /// A worker's queue, when it is registered.
     Register,
+    /// A host of plugins, when it is run.
+    Host,
+    /// The parameters of plugins.
+    Param,
     /// A job, when it is submitted; for a broker and for a queue, the default of every job.
     Job,
     /// A queue.
@@ -26,10 +30,12 @@ pub enum Family {
 
 impl Family {
     /// Every family, in the table's order.
-    pub const ALL: [Family; 7] = [
+    pub const ALL: [Family; 9] = [
         Family::Client,
         Family::Worker,
         Family::Register,
+        Family::Host,
+        Family::Param,
         Family::Job,
         Family::Queue,
         Family::Broker,
@@ -42,6 +48,8 @@ impl Family {
             Family::Client => "client",
             Family::Worker => "worker",
             Family::Register => "register",
+            Family::Host => "host",
+            Family::Param => "param",
             Family::Job => "job",
             Family::Queue => "queue",
             Family::Broker => "broker",
@@ -57,6 +65,10 @@ impl Family {
             Family::Register => {
                 "Given to `forebay_worker_register`: how a worker takes the jobs of one queue."
             }
+            Family::Host => {
+                "Given to `forebay_host_run`, with those of worker, register and param. `forebay worker --load` sets them."
+            }
+            Family::Param => "Given to `forebay_host_run`, and from there to the plugins, each its own.",
             Family::Job => {
                 "Given with a submission; they beat the queue's. Given to the command `queue.set`, they are the \
                  queue's and beat the broker's. Given to `forebay_broker_start`, they are the broker's. The default \
@@ -156,7 +168,7 @@ impl fmt::Display for Bytes {
 /// One row of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OptionInfo {
-    /// "client.window_jobs". A header's row has the key "job.header.NAME".
+    /// "client.window_jobs". A header's row has the key "job.header.NAME", a parameter's "param.NAME".
     pub key: &'static str,
     /// Whom it is for.
     pub family: Family,
@@ -169,8 +181,8 @@ pub struct OptionInfo {
 }
 
 impl OptionInfo {
-    /// The environment variable that gives its value, such as FOREBAY_CLIENT_WINDOW_JOBS; `None` for a header and
-    /// for a command's arguments.
+    /// The environment variable that gives its value, such as FOREBAY_CLIENT_WINDOW_JOBS; `None` for a header, a
+    /// parameter and a command's arguments.
     pub fn variable(&self) -> Option<String> {
         if self.kind == Kind::Header || self.family == Family::Admin {
             return None;
@@ -181,6 +193,8 @@ impl OptionInfo {
 
 /// The key every header's key begins with.
 pub(crate) const HEADER_PREFIX: &str = "job.header.";
+/// The key every parameter's key begins with.
+pub(crate) const PARAM_PREFIX: &str = "param.";
 
 const INTERVAL: i64 = limits::INTERVAL_MS_MAX as i64;
 const MILLIS: Kind = Kind::Millis { min: 0, max: INTERVAL };
@@ -199,7 +213,7 @@ const fn row(
     OptionInfo { key, family, kind, default, text }
 }
 
-use Family::{Admin, Broker, Client, Job, Queue, Register, Worker};
+use Family::{Admin, Broker, Client, Host, Job, Param, Queue, Register, Worker};
 
 /// Every option, by family. A row is a line: the table is read as one.
 #[rustfmt::skip]
@@ -221,6 +235,12 @@ pub(crate) const TABLE: &[OptionInfo] = &[
     row(Worker, "worker.key_file", Kind::Path, "", "The file with this worker's own pair of keys, as for client.key_file."),
     row(Register, "register.slots", Kind::Count { min: 0, max: 10_000 }, "0", "At most so many jobs of this queue at once on this worker; 0: no limit of its own."),
     row(Register, "register.weight", Kind::Count { min: 1, max: 1_000 }, "1", "This queue's share of the worker when several of its queues have jobs."),
+    row(Host, "host.load", Kind::List, "", "The plugins: shared objects by their absolute paths, which are opened and never searched for."),
+    row(Host, "host.queues", Kind::List, "", "The queues of a plugin, if there is one only. Empty: those that each plugin names."),
+    row(Host, "host.slots", Kind::Count { min: 1, max: 10_000 }, "1", "Threads of this process that handle jobs."),
+    row(Host, "host.slot", Kind::Count { min: 0, max: 1_000_000 }, "0", "The number of the first of them, for plugins that share something out by it."),
+    row(Host, "host.report", Kind::Path, "", "A file the host writes what it does into, for whoever looks after the process. `forebay worker` sets it."),
+    row(Param, "param.NAME", Kind::Header, "", "A parameter under the name that stands in NAME's place. One that no plugin declares is refused."),
     row(Job, "job.priority", Kind::Count { min: 1, max: limits::PRIORITY_MAX as i64 }, "4", "8 goes first. A lower class gains one for each second it is passed over, so that it moves too."),
     row(Job, "job.delay_ms", MILLIS, "0", "Not started before this has passed."),
     row(Job, "job.queue_ms", MILLIS, "0", "EXPIRED when not started within this time; 0: it waits for ever."),

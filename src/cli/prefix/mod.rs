@@ -18,7 +18,7 @@ use crate::cli::exit::{Exit, Failed};
 /// The folder this binary was built from.
 const SOURCE: &str = env!("CARGO_MANIFEST_DIR");
 /// The shared library under the name that programs look for at run time.
-const LIBRARY: &str = "libforebay.so.0";
+pub(crate) const LIBRARY: &str = "libforebay.so.0";
 /// The shared library's file, which the other names are links to.
 const LIBRARY_FILE: &str = concat!("libforebay.so.", env!("CARGO_PKG_VERSION"));
 

@@ -1,0 +1,175 @@
+//! One process that does one job: its input is written, its output read and its end waited for on one thread.
+//!
+//! Invariant: when `finish` returns, the process has been waited for and nobody is left in its process group.
+
+use std::io::{self, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use forebay::api::Body;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
+
+use crate::cli::worker::ending::how;
+use crate::cli::worker::tail::{Tail, read_now};
+
+/// How often it is looked whether the job is to stop.
+const STOP_ASK: Duration = Duration::from_millis(50);
+
+/// How a process ended.
+pub(super) enum Ended {
+    /// With 0: the result.
+    Well(Vec<u8>),
+    /// Otherwise.
+    Badly {
+        /// For people.
+        how: String,
+        /// For programs.
+        code: &'static str,
+        /// The end of its standard error.
+        said: String,
+    },
+    /// It could not be started.
+    NotBegun(io::Error),
+    /// It was killed because the host ends.
+    CutOff,
+}
+
+/// A process at work.
+pub(super) struct Attempt {
+    child: Child,
+    handle: OwnedFd,
+    group: Pid,
+    stdin: Option<ChildStdin>,
+    stdout: Option<ChildStdout>,
+    stderr: Option<ChildStderr>,
+    input: Body,
+    /// Frames of the input that were written, and bytes of the next.
+    written: (usize, usize),
+    output: Vec<u8>,
+    said: Tail,
+}
+
+impl Attempt {
+    /// Starts the process.
+    pub(super) fn start(mut command: Command, input: &Body) -> io::Result<Attempt> {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.process_group(0).spawn()?;
+        let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let watched = || {
+            let id = Pid::from_raw(child.id().cast_signed()).ok_or(io::ErrorKind::NotFound)?;
+            let handle = pidfd_open(id, PidfdFlags::empty())?;
+            for pipe in [stdin.as_ref().map(AsFd::as_fd), stdout.as_ref().map(AsFd::as_fd)] {
+                pipe.map_or(Ok(()), |pipe| rustix::io::ioctl_fionbio(pipe, true))?;
+            }
+            stderr.as_ref().map_or(Ok(()), |pipe| rustix::io::ioctl_fionbio(pipe, true))?;
+            Ok::<_, io::Error>((id, handle))
+        };
+        let (group, handle) = match watched() {
+            Ok(watched) => watched,
+            Err(error) => {
+                let _ = child.kill().and_then(|()| child.wait());
+                return Err(error);
+            }
+        };
+        let (input, written) = (input.clone(), (0, 0));
+        let (output, said) = (Vec::new(), Tail::default());
+        Ok(Attempt { child, handle, group, stdin, stdout, stderr, input, written, output, said })
+    }
+
+    /// Feeds it and waits for its end. When the job is to stop it gets SIGTERM, and SIGKILL after `grace`; when everything
+    /// is over, SIGKILL.
+    pub(super) fn finish(
+        mut self,
+        grace: Duration,
+        is_to_stop: impl Fn() -> bool,
+        is_over: &AtomicBool,
+    ) -> Ended {
+        let mut kill_at: Option<Instant> = None;
+        let mut is_cut_off = false;
+        loop {
+            let has_ended = self.wait();
+            self.write();
+            self.read();
+            if has_ended {
+                break;
+            }
+            if is_over.load(Ordering::Relaxed) && !is_cut_off {
+                is_cut_off = true;
+                self.signal(Signal::KILL);
+            }
+            match kill_at {
+                None if is_to_stop() => {
+                    self.signal(Signal::TERM);
+                    kill_at = Some(Instant::now() + grace);
+                }
+                Some(at) if at <= Instant::now() => self.signal(Signal::KILL),
+                _ => {}
+            }
+        }
+        // Its number is its group's and still its own: it was not waited for yet.
+        self.signal(Signal::KILL);
+        let status = self.child.wait().unwrap_or_default();
+        match status.code() {
+            _ if is_cut_off => Ended::CutOff,
+            Some(0) => Ended::Well(self.output),
+            code => {
+                let code = if code.is_some() { "exit" } else { "signal" };
+                Ended::Badly { how: how(status), code, said: self.said.text() }
+            }
+        }
+    }
+
+    /// Waits until something is ready, for a moment. Whether the process has ended.
+    fn wait(&self) -> bool {
+        let mut waits = vec![PollFd::new(&self.handle, PollFlags::IN)];
+        waits.extend(self.stdin.as_ref().map(|pipe| PollFd::from_borrowed_fd(pipe.as_fd(), PollFlags::OUT)));
+        waits.extend(self.stdout.as_ref().map(|pipe| PollFd::from_borrowed_fd(pipe.as_fd(), PollFlags::IN)));
+        waits.extend(self.stderr.as_ref().map(|pipe| PollFd::from_borrowed_fd(pipe.as_fd(), PollFlags::IN)));
+        let limit = Timespec { tv_sec: 0, tv_nsec: STOP_ASK.as_nanos() as i64 };
+        // Interrupted or not, what is ready is looked at.
+        let _ = poll(&mut waits, Some(&limit));
+        !waits[0].revents().is_empty()
+    }
+
+    /// Writes what fits of the input, and ends it after the last.
+    fn write(&mut self) {
+        while let Some(stdin) = &mut self.stdin {
+            let (frame, at) = self.written;
+            let Some(bytes) = self.input.0.get(frame) else {
+                self.stdin = None;
+                return;
+            };
+            if at == bytes.len() {
+                self.written = (frame + 1, 0);
+                continue;
+            }
+            match stdin.write(&bytes[at..]) {
+                Ok(len) => self.written = (frame, at + len),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                // It does not want more, which is its own affair.
+                Err(_) => self.stdin = None,
+            }
+        }
+    }
+
+    /// Takes what there is of the output.
+    fn read(&mut self) {
+        let output = &mut self.output;
+        if self.stdout.as_mut().is_some_and(|pipe| !read_now(pipe, |bytes| output.extend_from_slice(bytes))) {
+            self.stdout = None;
+        }
+        if self.stderr.as_mut().is_some_and(|pipe| !self.said.read(pipe)) {
+            self.stderr = None;
+        }
+    }
+
+    /// To the process and what it started.
+    fn signal(&self, signal: Signal) {
+        let _ = kill_process_group(self.group, signal);
+    }
+}

@@ -1,0 +1,179 @@
+//! A host whose jobs are done by a command, one process for each job: the payload is its standard input, the result its
+//! standard output, and its exit code says whether it went well.
+//!
+//! Invariants: a command never outlives its job, nor does what it left in its process group; the host's threads wait for
+//! their processes and for nothing else.
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use forebay::api::slots::{Handler, Host, HostSettings, Slot};
+use forebay::api::{Failure, Job, Retry};
+
+use crate::cli::exit::{Exit, Failed};
+use crate::cli::worker::attempt::{Attempt, Ended};
+use crate::cli::worker::ending::last_line;
+use crate::cli::{show, signals, time};
+
+/// What is run for each job.
+#[derive(Debug)]
+pub(super) struct CommandLine {
+    program: PathBuf,
+    name: String,
+    arguments: Vec<OsString>,
+    endpoint: Option<String>,
+    /// How long a command has between SIGTERM and SIGKILL.
+    grace: Duration,
+    /// Set when nothing may go on.
+    is_over: Arc<AtomicBool>,
+}
+
+struct CommandSlot<'a> {
+    line: &'a CommandLine,
+    slot: u32,
+}
+
+impl CommandLine {
+    /// A command line whose program is there.
+    pub(super) fn new(words: &[OsString], endpoint: Option<String>, grace: Duration) -> Result<Self, Failed> {
+        let (program, arguments) =
+            words.split_first().ok_or_else(|| Failed::usage("there is no command after `--`"))?;
+        let found = find(program).ok_or_else(|| {
+            Failed::usage(format!("there is no program {} to run", Path::new(program).display()))
+        })?;
+        Ok(CommandLine {
+            name: found.file_name().unwrap_or(program).to_string_lossy().into_owned(),
+            program: found,
+            arguments: arguments.to_vec(),
+            endpoint,
+            grace,
+            is_over: Arc::default(),
+        })
+    }
+
+    /// Executes jobs until SIGTERM, and then those in hand for as long as `drain` allows.
+    pub(super) fn serve(self, settings: HostSettings, drain: Duration) -> Result<Exit, Failed> {
+        let (slots, queues) = (settings.slots, settings.queues.join(", "));
+        let host = Arc::new(Host::open(self.endpoint.as_deref(), settings)?);
+        let is_over = Arc::clone(&self.is_over);
+        signals::on_stop_of(&host, move |host, count| {
+            if count > 1 {
+                is_over.store(true, Ordering::Relaxed);
+                return;
+            }
+            log::info!(target: "host", "draining; what runs has {}", time::show(drain));
+            host.stop();
+            let is_over = Arc::clone(&is_over);
+            std::thread::spawn(move || {
+                std::thread::sleep(drain);
+                is_over.store(true, Ordering::Relaxed);
+            });
+        })?;
+        show::line(format_args!(
+            "{slots} {} {queues}",
+            if slots == 1 { "slot serves" } else { "slots serve" }
+        ))?;
+        let handler: [Box<dyn Handler>; 1] = [Box::new(self)];
+        host.run(&handler)?;
+        Ok(Exit::Done)
+    }
+
+    /// The command for one job.
+    fn command(&self, slot: u32, job: &Job) -> std::process::Command {
+        let mut command = std::process::Command::new(&self.program);
+        let number = slot.to_string();
+        command.args(self.arguments.iter().map(|argument| match argument.to_str() {
+            Some(text) => OsString::from(text.replace("{slot}", &number)),
+            None => argument.clone(),
+        }));
+        command.env("FOREBAY_SLOT", number);
+        command.env("FOREBAY_ID", job.id().to_string());
+        command.env("FOREBAY_QUEUE", job.queue());
+        command.env("FOREBAY_ATTEMPT", job.attempt().to_string());
+        command.env("FOREBAY_ATTEMPTS_MAX", job.attempts_max().to_string());
+        match job.time_left() {
+            Some(left) => command.env("FOREBAY_TIME_LEFT_MS", left.as_millis().to_string()),
+            None => command.env_remove("FOREBAY_TIME_LEFT_MS"),
+        };
+        if let Some(endpoint) = &self.endpoint {
+            command.env("FOREBAY_BROKER", endpoint);
+        }
+        for (name, value) in &job.headers().0 {
+            if !value.contains(&0) {
+                use std::os::unix::ffi::OsStrExt;
+                command.env(format!("FOREBAY_HEADER_{}", variable(name)), OsStr::from_bytes(value));
+            }
+        }
+        command
+    }
+
+    /// Answers the job with how its process ended.
+    fn answer(&self, job: &Job, ended: Ended) {
+        let name = &self.name;
+        let answered = match ended {
+            Ended::Well(result) => match job.complete(result) {
+                Err(failure) if !job.is_answered() => {
+                    job.fail(Retry::Never, "too_large", &format!("{name}: {failure}"), "")
+                }
+                answered => answered,
+            },
+            Ended::Badly { how, code, said } => {
+                job.fail(Retry::Policy, code, &format!("{name} {how}{}", last_line(&said)), &said)
+            }
+            Ended::NotBegun(error) => {
+                job.fail(Retry::Policy, "cannot_run", &format!("{name} cannot be run: {error}"), "")
+            }
+            Ended::CutOff => job.release(Duration::ZERO),
+        };
+        if let Err(failure) = answered {
+            log::debug!(target: "host", "job={} its answer does not count: {failure}", job.id());
+        }
+    }
+}
+
+impl Handler for CommandLine {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn queues(&self) -> &[String] {
+        &[]
+    }
+
+    fn begin(&self, slot: u32) -> Result<Box<dyn Slot + '_>, Failure> {
+        Ok(Box::new(CommandSlot { line: self, slot }))
+    }
+}
+
+impl Slot for CommandSlot<'_> {
+    fn handle(&mut self, job: Job) {
+        let command = self.line.command(self.slot, &job);
+        let ended = match Attempt::start(command, job.body()) {
+            Ok(attempt) => attempt.finish(self.line.grace, || job.stop().0 != 0, &self.line.is_over),
+            Err(error) => Ended::NotBegun(error),
+        };
+        self.line.answer(&job, ended);
+    }
+}
+
+/// A header's name as part of a variable's: letters and digits, all else `_`.
+fn variable(header: &str) -> String {
+    let letter = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' };
+    header.chars().map(letter).collect()
+}
+
+/// The program's file: as it is with a `/`, else in the folders of PATH.
+fn find(program: &OsStr) -> Option<PathBuf> {
+    use std::os::unix::fs::PermissionsExt;
+    let is_program = |path: &PathBuf| {
+        path.metadata().is_ok_and(|about| about.is_file() && about.permissions().mode() & 0o111 != 0)
+    };
+    if program.as_encoded_bytes().contains(&b'/') {
+        return std::fs::canonicalize(program).ok().filter(is_program);
+    }
+    let folders = std::env::var_os("PATH")?;
+    std::env::split_paths(&folders).map(|folder| folder.join(program)).find(is_program)
+}

@@ -1,0 +1,193 @@
+//! `forebay worker`: a host that executes jobs by plugins or by a command, and how a worker is sent home.
+//!
+//! With plugins the process that was started looks after others and runs none of their code: that is done by slot
+//! processes, this program again, each of which is one worker with a connection of its own. With a command it is one worker
+//! itself, and each job a process.
+
+mod attempt;
+mod command;
+mod drain;
+mod ending;
+mod places;
+mod process;
+mod slot;
+mod supervise;
+mod tail;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Subcommand, ValueEnum};
+use forebay::api::log as journal;
+
+use crate::cli::exit::{Exit, Failed};
+use crate::cli::flags::{Sources, split};
+use crate::cli::time;
+
+pub(crate) use places::{absolute, library};
+pub(crate) use slot::{SlotCommand, open};
+
+/// Executes jobs by plugins, which are shared objects with a function, or by any command.
+///
+/// With --load each slot is a process of its own with a connection of its own, so that a crash costs one attempt at one job and disturbs
+/// nobody else. A process that ends by itself is started again: at once the first time, then later and later, up to 10
+/// seconds, until one has lived for 10 seconds or handled a job. One that ends five times in a row before it is ready ends
+/// the host.
+///
+/// With a command after `--` each job is a process: the payload is its standard input, the result its standard output. It
+/// went well with exit code 0; else the attempt failed, and the job's detail has the end of standard error. FOREBAY_ID,
+/// FOREBAY_QUEUE, FOREBAY_ATTEMPT, FOREBAY_ATTEMPTS_MAX, FOREBAY_TIME_LEFT_MS, FOREBAY_SLOT and FOREBAY_HEADER_NAME for each
+/// header tell it the rest. A job that is cancelled or out of time gets SIGTERM and, after --grace, SIGKILL, with all it
+/// started.
+///
+/// When all are ready `N slots serve QUEUES` is printed on standard output.
+#[derive(Args, Debug)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    arg_required_else_help = true,
+    after_help = "\
+Examples:
+  forebay worker --load ./libresize.so
+  forebay worker --load ./libresize.so --slots 4 --param quality=90
+  forebay worker --load ./libgpu.so --slots 2 --param device={slot} --name gpu-{slot}
+  forebay worker --queue wc -- wc -c
+  forebay worker --queue thumb --slots 4 -- convert - -resize 200x200 png:-
+  forebay worker drain render-3
+SIGTERM drains: no new jobs, what runs may end. A second SIGTERM, or --drain over, ends it at once.
+`forebay new-plugin NAME` writes a plugin that builds, `forebay plugin test` runs one without a broker."
+)]
+pub(crate) struct Worker {
+    #[command(subcommand)]
+    action: Option<Action>,
+    #[command(flatten)]
+    host: Host,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    Drain(drain::Drain),
+}
+
+/// What keeps slots apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Isolate {
+    /// A process for each slot.
+    Process,
+    /// One process in which each slot is a thread: what is read once is shared, and a crash ends all of them.
+    Thread,
+}
+
+#[derive(Args, Debug)]
+struct Host {
+    /// A plugin, the file of a shared object; may be repeated.
+    #[arg(long, value_name = "FILE", conflicts_with = "command")]
+    load: Vec<PathBuf>,
+    /// A queue to serve, instead of those that the plugin names; may be repeated. Not with several plugins.
+    #[arg(short, long, value_name = "NAME")]
+    queue: Vec<String>,
+    /// Jobs to execute at once; default: one for each core.
+    #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    slots: Option<u32>,
+    /// What keeps slots apart.
+    #[arg(long, value_enum, default_value_t = Isolate::Process, conflicts_with = "command")]
+    isolate: Isolate,
+    /// A parameter of the plugin; may be repeated. {slot} in it becomes the slot's number, counted from 0.
+    #[arg(long = "param", value_name = "NAME=VALUE", conflicts_with = "command")]
+    params: Vec<String>,
+    /// The name people see in lists and results; {slot} in it becomes the slot's number.
+    #[arg(long)]
+    name: Option<String>,
+    /// How long running jobs may take to end after SIGTERM, such as 30s.
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = time::parse)]
+    drain: Duration,
+    /// How long a command may take to end after SIGTERM, such as 5s.
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = time::parse)]
+    grace: Duration,
+    /// The broker's address: ipc://PATH, tcp://HOST:PORT; several, separated by commas, are tried in turn.
+    /// Default: $FOREBAY_BROKER, else the address of this user's own broker on this machine.
+    #[arg(short, long, value_name = "ADDRESS")]
+    endpoint: Option<String>,
+    /// What is logged: error, warn, info, debug or trace, also for a part alone, such as info,host=debug.
+    #[arg(long, value_name = "LEVELS", env = "FOREBAY_LOG", default_value = "info")]
+    log: String,
+    #[command(flatten)]
+    sources: Sources,
+    /// The command that does a job, and its arguments; {slot} in them becomes the slot's number.
+    #[arg(last = true, value_name = "COMMAND", requires = "queue")]
+    command: Vec<OsString>,
+}
+
+impl Worker {
+    pub(crate) fn run(self) -> Result<Exit, Failed> {
+        match self.action {
+            Some(Action::Drain(drain)) => drain.run(),
+            None => self.host.run(),
+        }
+    }
+}
+
+impl Host {
+    fn run(self) -> Result<Exit, Failed> {
+        journal::set_levels(&self.log)?;
+        if !self.command.is_empty() {
+            let line = command::CommandLine::new(&self.command, self.endpoint.clone(), self.grace)?;
+            let mut options = self.sources.options()?;
+            for (key, value) in self.options(self.slots.unwrap_or_else(cores))? {
+                options.set(&key, &value.replace("{slot}", "0"))?;
+            }
+            return line.serve(options.host_settings()?, self.drain);
+        }
+        if self.load.is_empty() {
+            return Err(Failed::usage("who does the jobs? right would be --load FILE, or `-- COMMAND`"));
+        }
+        let plan = self.plan()?;
+        supervise::run(&plan, self.drain)
+    }
+
+    /// What each slot process is told.
+    fn plan(&self) -> Result<process::Plan, Failed> {
+        let slots = self.slots.unwrap_or_else(cores);
+        let (processes, threads) = match self.isolate {
+            Isolate::Process => (slots, 1),
+            Isolate::Thread => (1, slots),
+        };
+        let options = self.options(threads)?;
+        // What is wrong in a file or behind --set is said once, and not by each process.
+        let mut checked = self.sources.options()?;
+        for (key, value) in &options {
+            checked.set(key, value)?;
+        }
+        Ok(process::Plan {
+            library: library()?,
+            processes,
+            threads,
+            options,
+            sources: self.sources.clone(),
+            endpoint: self.endpoint.clone(),
+        })
+    }
+
+    /// What the flags say, as options of a process with so many slots.
+    fn options(&self, slots: u32) -> Result<Vec<(String, String)>, Failed> {
+        let load = self.load.iter().map(|path| absolute(path)).collect::<Result<Vec<_>, _>>()?;
+        let mut options =
+            vec![("host.load".to_owned(), load.join(",")), ("host.slots".to_owned(), slots.to_string())];
+        if !self.queue.is_empty() {
+            options.push(("host.queues".to_owned(), self.queue.join(",")));
+        }
+        for text in &self.params {
+            let (name, value) = split(text, "--param")?;
+            options.push((format!("param.{name}"), value.to_owned()));
+        }
+        if let Some(name) = &self.name {
+            options.push(("worker.name".to_owned(), name.clone()));
+        }
+        Ok(options)
+    }
+}
+
+/// One slot for each core.
+fn cores() -> u32 {
+    std::thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(1))
+}

@@ -1,0 +1,155 @@
+//! One slot process: how it is started, and the thread that watches it.
+//!
+//! Invariant: a process is waited for by its own thread, and signalled by a descriptor that means it and no later process of
+//! the same number.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+use std::thread;
+use std::time::Instant;
+
+use forebay::api::report;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::MemfdFlags;
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
+use crate::cli::exit::{Exit, Failed};
+use crate::cli::flags::Sources;
+use crate::cli::worker::tail::Tail;
+
+/// What the processes of a host are told.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) library: PathBuf,
+    pub(super) processes: u32,
+    /// Slots of each process.
+    pub(super) threads: u32,
+    /// Options by their keys; `{slot}` in parameters and the name stands for the slot's number.
+    pub(super) options: Vec<(String, String)>,
+    pub(super) sources: Sources,
+    pub(super) endpoint: Option<String>,
+}
+
+/// A process that was started.
+pub(super) struct Process {
+    pub(super) id: u32,
+    pub(super) begun: Instant,
+    handle: Arc<OwnedFd>,
+    report: File,
+}
+
+/// How a process ended.
+pub(super) struct Ended {
+    /// Its place among the processes.
+    pub(super) place: usize,
+    pub(super) status: ExitStatus,
+    /// The last it said on standard error.
+    pub(super) said: String,
+}
+
+impl Plan {
+    /// The command line of the process whose first slot has this number.
+    fn command(&self, slot: u32) -> Result<Command, Failed> {
+        let binary = std::env::current_exe().map_err(|error| {
+            Failed::new(Exit::System, format!("cannot find this program's file: {error}"))
+        })?;
+        let mut command = Command::new(binary);
+        command.arg("slot").arg("--library").arg(&self.library);
+        command.args(["--parent", &std::process::id().to_string()]);
+        self.sources.hand_on(&mut command);
+        for (key, value) in &self.options {
+            let value = value.replace("{slot}", &slot.to_string());
+            command.arg("--set").arg(format!("{key}={value}"));
+        }
+        command.arg("--set").arg(format!("host.slot={slot}")).env("FOREBAY_SLOT", slot.to_string());
+        if let Some(endpoint) = &self.endpoint {
+            command.env("FOREBAY_BROKER", endpoint);
+        }
+        Ok(command)
+    }
+}
+
+impl Process {
+    /// Starts the process with this place. `tell` hears of its end.
+    pub(super) fn start<News: From<Ended> + Send + 'static>(
+        plan: &Plan,
+        place: usize,
+        tell: Sender<News>,
+    ) -> Result<Process, Failed> {
+        let said = |error: io::Error| Failed::new(Exit::System, format!("cannot start a slot: {error}"));
+        let report = rustix::fs::memfd_create("forebay-report", MemfdFlags::CLOEXEC);
+        let report = File::from(report.map_err(|error| said(error.into()))?);
+        let slot = u32::try_from(place).unwrap_or(u32::MAX).saturating_mul(plan.threads);
+        let mut command = plan.command(slot)?;
+        command.stdin(report.try_clone().map_err(said)?).stderr(Stdio::piped());
+        // A group of its own: Ctrl-C is for the host, which drains.
+        let mut child = command.process_group(0).spawn().map_err(said)?;
+        let id = child.id();
+        let watched = watched(&mut child);
+        let (handle, stderr) = match watched {
+            Ok(watched) => watched,
+            Err(error) => {
+                let _ = child.kill().and_then(|()| child.wait());
+                return Err(said(error));
+            }
+        };
+        let theirs = Arc::clone(&handle);
+        let watch = move || {
+            let ended = watch(child, stderr, &theirs);
+            // Nobody listens any more when the host has ended.
+            let _ = tell.send(Ended { place, ..ended }.into());
+        };
+        thread::Builder::new().name(format!("watch-{slot}")).spawn(watch).map_err(said)?;
+        Ok(Process { id, begun: Instant::now(), handle, report })
+    }
+
+    /// Sends it a signal; nothing if it has ended.
+    pub(super) fn signal(&self, signal: Signal) {
+        let _ = pidfd_send_signal(&self.handle, signal);
+    }
+
+    /// The queues it serves, once it is ready.
+    pub(super) fn queues(&self) -> Option<Vec<String>> {
+        report::queues(&self.report).ok().flatten()
+    }
+
+    /// Jobs it has handled.
+    pub(super) fn handled(&self, threads: u32) -> u64 {
+        let handled = |index| report::place(&self.report, index).map_or(0, |place| place.handled);
+        (0..threads).map(handled).sum()
+    }
+}
+
+/// What the watching needs: a descriptor for the process, and its standard error, which is read without waiting.
+fn watched(child: &mut Child) -> io::Result<(Arc<OwnedFd>, ChildStderr)> {
+    let id = Pid::from_raw(child.id().cast_signed()).ok_or(io::ErrorKind::NotFound)?;
+    let handle = pidfd_open(id, PidfdFlags::empty())?;
+    let stderr = child.stderr.take().ok_or(io::ErrorKind::BrokenPipe)?;
+    rustix::io::ioctl_fionbio(&stderr, true)?;
+    Ok((Arc::new(handle), stderr))
+}
+
+/// Passes on what the process says until it has ended.
+fn watch(mut child: Child, mut stderr: ChildStderr, handle: &OwnedFd) -> Ended {
+    let mut tail = Tail::default();
+    let mut is_open = true;
+    loop {
+        let mut waits =
+            [PollFd::new(handle, PollFlags::IN), PollFd::from_borrowed_fd(stderr.as_fd(), PollFlags::IN)];
+        let count = if is_open { 2 } else { 1 };
+        // Interrupted or not, what is ready is looked at below.
+        let _ = poll(&mut waits[..count], None);
+        let has_ended = !waits[0].revents().is_empty();
+        is_open = is_open && tail.read(&mut stderr);
+        if has_ended {
+            let status = child.wait().unwrap_or_default();
+            return Ended { place: 0, status, said: tail.text() };
+        }
+    }
+}

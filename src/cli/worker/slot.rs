@@ -1,0 +1,80 @@
+//! `forebay slot`: one process of a worker host. Only the host starts it, with a file for its report as standard input.
+
+use std::fs::File;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::PathBuf;
+
+use clap::Args;
+use rustix::process::{Pid, Signal};
+
+use crate::cli::exit::{Exit, Failed};
+use crate::cli::flags::Sources;
+use crate::cli::signals;
+use crate::slot::{Fault, Library};
+
+/// One process of a worker host, which starts it.
+#[derive(Args, Debug)]
+pub(crate) struct SlotCommand {
+    /// The shared library.
+    #[arg(long)]
+    library: PathBuf,
+    /// The process that looks after this one.
+    #[arg(long)]
+    parent: i32,
+    #[command(flatten)]
+    sources: Sources,
+}
+
+impl SlotCommand {
+    pub(crate) fn run(self) -> Result<Exit, Failed> {
+        let report = report()?;
+        let library = open(&self.library)?;
+        signals::on_stop(move |_| library.stop())?;
+        drain_without(self.parent, library);
+        let mut options = self.sources.pairs()?;
+        options.push(("host.report".to_owned(), format!("/proc/self/fd/{}", report.as_raw_fd())));
+        library.run(self.sources.config(), &options)?;
+        Ok(Exit::Done)
+    }
+}
+
+/// The library at this path.
+pub(crate) fn open(path: &std::path::Path) -> Result<Library, Failed> {
+    Library::open(path)
+        .map_err(|why| Failed::new(Exit::System, format!("cannot use {}: {why}", path.display())))
+}
+
+/// The file for the report, moved away from where handlers may read.
+fn report() -> Result<OwnedFd, Failed> {
+    let said = |error: std::io::Error| Failed::new(Exit::System, format!("cannot take the report: {error}"));
+    let report = rustix::io::fcntl_dupfd_cloexec(std::io::stdin(), 3).map_err(|error| said(error.into()))?;
+    let nothing = File::open("/dev/null").map_err(said)?;
+    rustix::stdio::dup2_stdin(nothing).map_err(|error| said(error.into()))?;
+    Ok(report)
+}
+
+/// A slot whose host is gone drains and ends: nobody would start it again, or stop it.
+fn drain_without(parent: i32, library: Library) {
+    let asked = rustix::process::set_parent_process_death_signal(Some(Signal::TERM));
+    let is_there = rustix::process::getppid().map(Pid::as_raw_pid) == Some(parent);
+    if asked.is_err() || !is_there {
+        library.stop();
+    }
+}
+
+impl From<Fault> for Failed {
+    /// As for the failures of this binary's own library.
+    fn from(fault: Fault) -> Self {
+        let status = forebay::api::Status::from_number(fault.status.into());
+        let status = status.unwrap_or(forebay::api::Status::Panic);
+        let mut failed = Failed::from(forebay::api::Failure::new(status, fault.message));
+        match status {
+            // A plugin of another interface: another file would be right.
+            forebay::api::Status::Unsupported => failed.exit = Exit::Usage,
+            // A plugin that did not begin may do so later.
+            forebay::api::Status::State => failed.exit = Exit::System,
+            _ => {}
+        }
+        failed
+    }
+}

@@ -1,0 +1,232 @@
+//! Looking after slot processes: each is started, started again when it ends by itself, and drained at the end.
+//!
+//! The rules are those of systemd and Circus. A process that ends is started again, the first time at once, then after a time
+//! that doubles, until one has handled a job or lived long enough. A process that ends before it is ready has something
+//! wrong that a restart does not mend: after a few of those the host ends. One that was sent home is not started again.
+
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use crate::cli::exit::{Exit, Failed};
+use crate::cli::worker::ending::{how, last_line};
+use crate::cli::worker::process::{Ended, Plan, Process};
+use crate::cli::{show, signals, time};
+
+/// The wait before the second restart in a row; it doubles with each.
+const BACKOFF: Duration = Duration::from_millis(100);
+/// The longest such wait, and the life after which a process counts as sound.
+const BACKOFF_MAX: Duration = Duration::from_secs(10);
+/// So many ends in a row before a process was ready end the host.
+const UNREADY_MAX: u32 = 5;
+/// How long the others wait for the first process to be ready, so that what is wrong with all is said once.
+const FIRST_ALONE: Duration = Duration::from_millis(300);
+/// How often a process that begins is asked whether it is ready.
+const READY_ASK: Duration = Duration::from_millis(10);
+
+/// What the host hears of.
+enum News {
+    Ended(Ended),
+    /// It is to stop; how often it was told.
+    Stop(u32),
+}
+
+impl From<Ended> for News {
+    fn from(ended: Ended) -> Self {
+        News::Ended(ended)
+    }
+}
+
+/// One process and its successors.
+#[derive(Default)]
+struct Seat {
+    process: Option<Process>,
+    is_ready: bool,
+    /// Ends in a row that were no sound life, and those of them before it was ready.
+    ends: u32,
+    unready: u32,
+    /// When to start the next.
+    due: Option<Instant>,
+}
+
+/// A host at work.
+struct Supervisor<'a> {
+    plan: &'a Plan,
+    drain: Duration,
+    seats: Vec<Seat>,
+    tell: Sender<News>,
+    news: Receiver<News>,
+    /// Since it was told to stop: when it kills.
+    kill_at: Option<Instant>,
+    has_said_ready: bool,
+    failure: Option<Failed>,
+}
+
+/// Looks after the processes of `plan` until all have ended: they were drained, or sent home by the broker.
+pub(super) fn run(plan: &Plan, drain: Duration) -> Result<Exit, Failed> {
+    let (tell, news) = mpsc::channel();
+    let told = tell.clone();
+    signals::on_stop(move |count| {
+        let _ = told.send(News::Stop(count));
+    })?;
+    let now = Instant::now();
+    let due = |place| Some(if place == 0 { now } else { now + FIRST_ALONE });
+    let seats = (0..plan.processes).map(|place| Seat { due: due(place), ..Seat::default() }).collect();
+    let mut host =
+        Supervisor { plan, drain, seats, tell, news, kill_at: None, has_said_ready: false, failure: None };
+    host.look_after()
+}
+
+impl Supervisor<'_> {
+    fn look_after(&mut self) -> Result<Exit, Failed> {
+        loop {
+            let now = Instant::now();
+            self.start_due(now);
+            self.ask_ready()?;
+            if self.kill_at.is_some_and(|at| at <= now) {
+                self.kill();
+            }
+            if self.seats.iter().all(|seat| seat.process.is_none() && seat.due.is_none()) {
+                return self.failure.take().map_or(Ok(Exit::Done), Err);
+            }
+            match self.next_news(now) {
+                Some(News::Ended(ended)) => self.ended(ended),
+                Some(News::Stop(1)) => self.stop(),
+                Some(News::Stop(_)) => self.kill(),
+                None => {}
+            }
+        }
+    }
+
+    /// Waits for news, at most until there is something to do.
+    fn next_news(&self, now: Instant) -> Option<News> {
+        let is_beginning = self.seats.iter().any(|seat| seat.process.is_some() && !seat.is_ready);
+        let ask = is_beginning.then(|| now + READY_ASK);
+        let due = self.seats.iter().filter_map(|seat| seat.due).chain(self.kill_at).chain(ask).min();
+        match due {
+            None => self.news.recv().ok(),
+            Some(due) => self.news.recv_timeout(due.saturating_duration_since(now)).ok(),
+        }
+    }
+
+    /// Starts what is to be started. It is this thread that starts: a slot ends with the thread that started it.
+    fn start_due(&mut self, now: Instant) {
+        for place in 0..self.seats.len() {
+            if self.seats[place].due.is_none_or(|due| due > now) {
+                continue;
+            }
+            self.seats[place].due = None;
+            match Process::start(self.plan, place, self.tell.clone()) {
+                Ok(process) => {
+                    log::debug!(target: "host", "slot {place}: process {} begins", process.id);
+                    self.seats[place].process = Some(process);
+                    self.seats[place].is_ready = false;
+                }
+                Err(failed) => self.again(place, now, &failed.message),
+            }
+        }
+    }
+
+    /// Notes which processes are ready, and says so once all are.
+    fn ask_ready(&mut self) -> Result<(), Failed> {
+        let mut queues = Vec::new();
+        let was_first = self.seats[0].is_ready;
+        for seat in self.seats.iter_mut().filter(|seat| !seat.is_ready) {
+            if let Some(found) = seat.process.as_ref().and_then(Process::queues) {
+                seat.is_ready = true;
+                seat.unready = 0;
+                queues = found;
+            }
+        }
+        if !was_first && self.seats[0].is_ready && !self.has_said_ready {
+            let now = Instant::now();
+            self.seats.iter_mut().for_each(|seat| seat.due = seat.due.map(|due| due.min(now)));
+        }
+        if !self.has_said_ready && self.seats.iter().all(|seat| seat.is_ready) {
+            self.has_said_ready = true;
+            let slots = u64::from(self.plan.processes) * u64::from(self.plan.threads);
+            let plural = if slots == 1 { "slot serves" } else { "slots serve" };
+            show::line(format_args!("{slots} {plural} {}", queues.join(", ")))?;
+        }
+        Ok(())
+    }
+
+    /// A process has ended.
+    fn ended(&mut self, Ended { place, status, said }: Ended) {
+        let now = Instant::now();
+        let seat = &mut self.seats[place];
+        let Some(process) = seat.process.take() else { return };
+        // It may have become ready since it was asked last.
+        let was_ready = seat.is_ready || process.queues().is_some();
+        if self.kill_at.is_some() {
+            return;
+        }
+        if status.success() && was_ready {
+            log::info!(target: "host", "slot {place}: process {} was sent home", process.id);
+            return;
+        }
+        let is_sound = process.handled(self.plan.threads) > 0 || process.begun.elapsed() >= BACKOFF_MAX;
+        if is_sound {
+            seat.ends = 0;
+        }
+        let why = format!("process {} {}{}", process.id, how(status), last_line(&said));
+        let is_final =
+            matches!(status.code(), Some(code) if code == Exit::Usage as i32 || code == Exit::Refused as i32);
+        seat.unready = if was_ready { 0 } else { seat.unready + 1 };
+        if is_final || seat.unready >= UNREADY_MAX {
+            let times = if is_final {
+                String::new()
+            } else {
+                format!(", {UNREADY_MAX} times in a row before it was ready")
+            };
+            let exit = match status.code() {
+                Some(code) if code == Exit::Usage as i32 => Exit::Usage,
+                Some(code) if code == Exit::Refused as i32 => Exit::Refused,
+                _ => Exit::System,
+            };
+            self.failure = Some(Failed::new(exit, format!("slot {place}: {why}{times}")));
+            self.stop();
+            return;
+        }
+        self.again(place, now, &why);
+    }
+
+    /// Starts a seat's next process, later each time.
+    fn again(&mut self, place: usize, now: Instant, why: &str) {
+        let seat = &mut self.seats[place];
+        let wait = match seat.ends {
+            0 => Duration::ZERO,
+            ends => BACKOFF.saturating_mul(1 << (ends - 1).min(16)).min(BACKOFF_MAX),
+        };
+        seat.ends += 1;
+        seat.due = Some(now + wait);
+        let when = if wait.is_zero() { "now".to_owned() } else { format!("in {}", time::show(wait)) };
+        log::warn!(target: "host", "slot {place}: {why}; started again {when}");
+    }
+
+    /// Lets every process finish what it does; for so long.
+    fn stop(&mut self) {
+        let running = self.seats.iter().filter(|seat| seat.process.is_some()).count();
+        if running > 0 {
+            let limit = time::show(self.drain);
+            log::info!(target: "host", "draining {running} processes; what runs has {limit}");
+        }
+        self.kill_at = Some(Instant::now() + self.drain);
+        for seat in &mut self.seats {
+            seat.due = None;
+            if let Some(process) = &seat.process {
+                process.signal(Signal::TERM);
+            }
+        }
+    }
+
+    fn kill(&mut self) {
+        for process in self.seats.iter().filter_map(|seat| seat.process.as_ref()) {
+            log::warn!(target: "host", "process {} did not end in time and is killed", process.id);
+            process.signal(Signal::KILL);
+        }
+        // What is left are their ends.
+        self.kill_at = Some(Instant::now() + BACKOFF_MAX);
+    }
+}

@@ -1,0 +1,62 @@
+/* A plugin that does what tests ask for by the payload: "pid", "crash", "mute", or the path of a file to wait for.
+ * -DODD_ABI=7 makes it one of another interface. */
+#include <forebay.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#ifndef ODD_ABI
+#define ODD_ABI FOREBAY_PLUGIN_ABI
+#endif
+
+static int32_t process_init(const forebay_options_t *params, void **process, char *why, size_t why_cap) {
+    char begin[32] = "";
+    (void)process;
+    forebay_options_get(params, "param.begin", begin, sizeof begin, NULL, NULL);
+    if (strcmp(begin, "die") == 0) _exit(9);
+    if (strcmp(begin, "well") == 0) return 0;
+    snprintf(why, why_cap, "begin is %s", begin);
+    return 7;
+}
+
+static void process_fini(void *process) {
+    (void)process;
+    fprintf(stderr, "odd: fini\n");
+}
+
+static void wait_for(forebay_job_t *job, const char *path) {
+    forebay_job_progress(job, 0.5, "waiting");
+    while (access(path, F_OK) != 0 && forebay_job_stop(job) == 0) usleep(1000);
+}
+
+static int32_t handle(forebay_job_t *job, void *process, void *thread) {
+    char text[256];
+    size_t len;
+    const char *payload = forebay_job_payload(job, &len);
+    (void)process, (void)thread;
+    snprintf(text, sizeof text, "%.*s", (int)len, payload);
+    if (strcmp(text, "mute") == 0) return 3;
+    if (strcmp(text, "crash") == 0) {
+        fprintf(stderr, "odd: about to crash\n");
+        abort();
+    }
+    if (text[0] == '/') wait_for(job, text);
+    snprintf(text, sizeof text, "%d", (int)getpid());
+    forebay_job_complete(job, text, strlen(text), NULL);
+    return 0;
+}
+
+const forebay_plugin_t *forebay_plugin_v1(void) {
+    static const char *const queues[] = {"odd", NULL};
+    static const char *const params[] = {"begin", "well", "how it begins", NULL};
+    static const forebay_plugin_t plugin = {.struct_size = sizeof plugin,
+                                            .abi = ODD_ABI,
+                                            .name = "odd",
+                                            .queues = queues,
+                                            .params = params,
+                                            .process_init = process_init,
+                                            .process_fini = process_fini,
+                                            .handle = handle};
+    return &plugin;
+}

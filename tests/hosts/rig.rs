@@ -1,0 +1,117 @@
+//! What the tests of plugins share: the installed binary, plugins built for a test, a host, and jobs for it.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+use support::{Broker, Finished, Folder, Process, SOON, command, eventually, prefix, run};
+
+/// The binary that is installed in the prefix, beside the library.
+pub(crate) fn forebay(arguments: &[&str]) -> Command {
+    let mut command = command(prefix!().root().join("bin/forebay"));
+    command.args(arguments);
+    command
+}
+
+/// `tests/c/odd_plugin.c`, linked to the library, as a shared object of this name.
+#[track_caller]
+pub(crate) fn odd(folder: &Folder, name: &str, flags: &[&str]) -> PathBuf {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/c/odd_plugin.c");
+    let object = folder.join(&format!("{name}.so"));
+    let flags: Vec<&str> =
+        ["-D_GNU_SOURCE", "-std=c11", "-Wall", "-Wextra", "-Werror", "-g", "-shared", "-fPIC"]
+            .into_iter()
+            .chain(flags.iter().copied())
+            .collect();
+    prefix!().cc(&flags, &source, &object);
+    object
+}
+
+/// The plugins of examples-c, built by their Makefile in a copy that all tests share.
+#[track_caller]
+pub(crate) fn examples() -> PathBuf {
+    static BUILT: std::sync::OnceLock<Folder> = std::sync::OnceLock::new();
+    let built = BUILT.get_or_init(|| {
+        let folder = Folder::new();
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples-c/plugins");
+        for name in ["Makefile", "square.c", "fileopen.c", "echo.c"] {
+            std::fs::copy(source.join(name), folder.join(name)).expect("a copy");
+        }
+        let mut make = command("make");
+        make.env_remove("MAKEFLAGS").arg("-C").arg(folder.path()).env("CFLAGS", "-Werror");
+        run(make.arg(format!("PREFIX={}", prefix!().root().display())), SOON * 2).success();
+        folder
+    });
+    built.path().to_owned()
+}
+
+/// A worker host; when dropped it is killed, and its slots drain.
+pub(crate) struct Host {
+    pub(crate) process: Process,
+}
+
+impl Host {
+    /// Starts one.
+    #[track_caller]
+    pub(crate) fn start(broker: &Broker, arguments: &[&str]) -> Host {
+        let mut command = forebay(&["worker"]);
+        command.args(arguments).env("FOREBAY_BROKER", broker.endpoint());
+        Host { process: Process::start(&mut command) }
+    }
+
+    /// Its line once all slots are ready.
+    #[track_caller]
+    pub(crate) fn ready(&self) -> String {
+        self.process.line_where("N slots serve QUEUES", SOON, |line| {
+            line.contains(" slots serve ") || line.starts_with("1 slot serves ")
+        })
+    }
+
+    /// SIGTERM, to which it ends with 0.
+    #[track_caller]
+    pub(crate) fn ends_well(self) -> Finished {
+        self.process.stop(SOON).success()
+    }
+}
+
+/// Calls a queue and gives how that ended.
+#[track_caller]
+pub(crate) fn call(broker: &Broker, queue: &str, data: &str) -> Finished {
+    run(&mut broker.cli(&["call", queue, "--data", data]), SOON)
+}
+
+/// Submits jobs and gives their ids.
+#[track_caller]
+pub(crate) fn submit(broker: &Broker, queue: &str, data: &str, count: usize) -> Vec<String> {
+    let submit = || run(&mut broker.cli(&["submit", queue, "--data", data]), SOON).success().text();
+    (0..count).map(|_| submit().trim().to_owned()).collect()
+}
+
+/// Waits for the result of a job.
+#[track_caller]
+pub(crate) fn result(broker: &Broker, id: &str) -> Finished {
+    run(&mut broker.cli(&["wait", id]), SOON)
+}
+
+/// What runs, by its worker's process id.
+#[track_caller]
+pub(crate) fn running(broker: &Broker) -> Vec<u64> {
+    let said = run(&mut broker.cli(&["workers", "--json"]), SOON).success().json();
+    let workers = said["workers"].as_array().cloned().unwrap_or_default();
+    let jobs = |worker: &Value| worker["jobs"].as_array().map_or(0, Vec::len);
+    let pid = |worker: &Value| worker["pid"].as_u64().unwrap_or_default();
+    workers.iter().flat_map(|worker| std::iter::repeat_n(pid(worker), jobs(worker))).collect()
+}
+
+/// Waits until so many jobs run.
+#[track_caller]
+pub(crate) fn wait_until_running(broker: &Broker, count: usize) -> Vec<u64> {
+    eventually("the jobs to run", SOON, || Some(running(broker)).filter(|pids| pids.len() == count))
+}
+
+/// How many workers are connected.
+#[track_caller]
+pub(crate) fn workers(broker: &Broker) -> usize {
+    let said = run(&mut broker.cli(&["workers", "--json"]), SOON).success().json();
+    said["workers"].as_array().map_or(0, Vec::len)
+}
