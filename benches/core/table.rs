@@ -98,6 +98,7 @@ impl Table {
             wants_progress: false,
             wants_partial: false,
             is_patient: true,
+            is_run: false,
         };
         self.table.submit(self.now, self.tag, &self.asker, job);
     }

@@ -88,6 +88,7 @@ impl Joined {
             wants_progress: false,
             wants_partial: false,
             is_patient: true,
+            is_run: false,
         };
         let order = Order {
             submission: Box::new(submission),

@@ -324,6 +324,7 @@ impl Client {
             wants_progress: false,
             wants_partial: false,
             is_patient: false,
+            is_run: job.is_run,
         };
         Ok(NewJob { submission, has_own_id, tag: job.tag, want: job.want })
     }

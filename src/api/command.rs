@@ -24,6 +24,12 @@ pub fn commands() -> &'static [Command] {
             "[queue] [state] [since] [limit]",
             "Jobs in the order of their ids, page by page.",
         ),
+        command(
+            "run.get",
+            "id",
+            "One run with its steps, their times and the path that decided how long it took.",
+        ),
+        command("runs.list", "[state] [since] [limit]", "Runs in the order of their ids, page by page."),
         command("queue.list", "[queue]", "Queues with their depths, what is set for them and their rules."),
         command(
             "queue.set",

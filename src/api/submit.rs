@@ -3,7 +3,8 @@
 use bytes::Bytes;
 
 pub use crate::core::client::{Kind, Want};
-use crate::model::{Body, Headers, JobId, JobOptions};
+use crate::model::{Body, Headers, JobId, JobOptions, Pipeline};
+use crate::wire::codec::pipeline;
 
 /// A job to submit. Only `queue` must be said.
 #[derive(Clone, Debug, Default)]
@@ -23,6 +24,8 @@ pub struct Submit {
     pub tag: u64,
     /// Which news `next` hands over. A job that wants its result gets it by `next` only, any other by `wait` only.
     pub want: Want,
+    /// The body is a pipeline, and the job a run of it; [`Submit::run`] makes one.
+    pub is_run: bool,
 }
 
 impl Submit {
@@ -34,6 +37,13 @@ impl Submit {
     /// A job of several frames for `queue`.
     pub fn frames(queue: impl Into<String>, frames: Vec<Bytes>) -> Self {
         Submit { queue: queue.into(), body: Body(frames), ..Submit::default() }
+    }
+
+    /// A run of a pipeline: done when all its steps are, with the results of the steps that no other needs as its frames.
+    /// It is waited for, cancelled and acknowledged like any job.
+    pub fn run(pipeline: &Pipeline) -> Self {
+        let queue = pipeline.name().as_str().to_owned();
+        Submit { queue, body: pipeline::encode(pipeline), is_run: true, ..Submit::default() }
     }
 
     /// Adds a header.

@@ -21,6 +21,7 @@ mod jobs;
 mod keygen;
 mod options;
 mod payload;
+mod pipeline;
 mod plugin;
 mod prefix;
 mod quarantine;
@@ -86,6 +87,7 @@ enum Command {
     Job(job::Job),
     Queue(queue::Queue),
     Quarantine(quarantine::Quarantine),
+    Pipeline(pipeline::Pipeline),
     Workers(workers::Workers),
     Worker(worker::Worker),
     NewPlugin(plugin::NewPlugin),
@@ -132,6 +134,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Job(command) => command.run(),
         Command::Queue(command) => command.run(),
         Command::Quarantine(command) => command.run(),
+        Command::Pipeline(command) => command.run(),
         Command::Workers(command) => command.run(),
         Command::Worker(command) => command.run(),
         Command::NewPlugin(command) => command.run(),

@@ -266,6 +266,10 @@ pub enum Admin {
     Job { id: JobId, by: Asker },
     /// Jobs of a queue (or all), after the id `since`, at most `limit`.
     Jobs { queue: Option<QueueName>, listed: Listed, since: Option<JobId>, limit: usize, by: Asker },
+    /// One run with its steps.
+    Run { id: JobId, by: Asker },
+    /// Runs after the id `since`, at most `limit`.
+    Runs { listed: Listed, since: Option<JobId>, limit: usize, by: Asker },
     /// One queue or all, with their rules.
     Queues { queue: Option<QueueName> },
     /// New defaults for a queue: those said in `set`; the broker's own again for those named in `unset`.

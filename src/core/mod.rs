@@ -3,6 +3,7 @@
 
 pub mod broker;
 pub mod client;
+pub mod graph;
 pub mod job_table;
 pub mod jobs;
 pub mod record;

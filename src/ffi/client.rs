@@ -15,6 +15,7 @@ use crate::ffi::arg;
 use crate::ffi::error::forebay_error_t;
 use crate::ffi::id::{self, forebay_id_t};
 use crate::ffi::options::{self, PreparedJob, forebay_options_t};
+use crate::ffi::pipeline::forebay_pipeline_t;
 use crate::ffi::result::forebay_result_t;
 use crate::ffi::status::forebay_status_t;
 use crate::ffi::submit::{self, forebay_submit_t};
@@ -112,6 +113,36 @@ pub unsafe extern "C" fn forebay_client_submit(
         let submitted = client.submit_many(jobs, arg::timeout(timeout_ms));
         // SAFETY: NULL, or may be written as the contract says.
         unsafe { hand_over(submitted, ids, accepted) }
+    })
+}
+
+/// Hands a pipeline to the broker as a run, and waits until the broker holds it. `job` says the run's id, options, delay, deadline,
+/// headers, tag and want, as it does for a job; it has no queue and no payload. `job` may be NULL. A run is DONE, FAILED, CANCELLED or EXPIRED
+/// as one; deadline and level are those of the whole run.
+///
+/// `*run` is written, whatever the status, as soon as the arguments are valid. `run` may be NULL. `err` may be NULL.
+///
+/// FOREBAY_ERR_CYCLE when steps wait for each other in a circle or none can begin, FOREBAY_ERR_ARGUMENT for a pipeline without steps; else
+/// as for forebay_client_submit.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn forebay_client_run(
+    client: *mut forebay_client_t,
+    pipeline: *const forebay_pipeline_t,
+    job: *const forebay_submit_t,
+    timeout_ms: i64,
+    run: *mut forebay_id_t,
+    err: *mut *mut forebay_error_t,
+) -> forebay_status_t {
+    guard!(err, {
+        // SAFETY: NULL, or what the contract says.
+        let (client, job) = unsafe {
+            let client = arg::object(client, "client")?;
+            let pipeline = arg::object(pipeline, "pipeline")?.build()?;
+            (&client.client, submit::read_run(job, &pipeline, &client.job)?)
+        };
+        let submitted = client.submit_many(vec![job], arg::timeout(timeout_ms));
+        // SAFETY: NULL, or may be written as the contract says.
+        unsafe { hand_over(submitted, run, std::ptr::null_mut()) }
     })
 }
 

@@ -22,6 +22,7 @@ pub mod id;
 pub mod job;
 pub mod log;
 pub mod options;
+pub mod pipeline;
 pub mod plugin;
 pub mod result;
 pub mod status;

@@ -18,7 +18,7 @@ use crate::ffi::arg;
 use crate::ffi::buffer::forebay_buffer_t;
 use crate::ffi::id::{self, forebay_id_t};
 use crate::ffi::options::{PreparedJob, forebay_options_t};
-use crate::model::{Body, Failure, Headers, JobOptions, Status, limits};
+use crate::model::{Body, Failure, Headers, JobOptions, Pipeline, Status, limits};
 
 /// One of several parts of a payload or a result. This structure is frozen.
 #[derive(Clone, Copy)]
@@ -132,6 +132,36 @@ pub(super) unsafe fn read_one(
     jobs.pop().ok_or_else(|| Failure::new(Status::Argument, "job is NULL"))
 }
 
+/// Reads what is said of a run: all that can be said of a job but where it goes and what it carries, which its pipeline says.
+///
+/// # Safety
+/// `job` is NULL or a job as the structure's text says.
+pub(super) unsafe fn read_run(
+    job: *const forebay_submit_t,
+    pipeline: &Pipeline,
+    otherwise: &PreparedJob,
+) -> Result<Submit, Failure> {
+    let run = Submit::run(pipeline);
+    if job.is_null() {
+        let (options, headers) = (**otherwise).clone();
+        return Ok(Submit { options, headers, ..run });
+    }
+    let first_release = if size_of::<usize>() == 8 { FIRST_RELEASE } else { size_of::<forebay_submit_t>() };
+    // SAFETY: the caller's promise; any bit pattern is a forebay_submit_t.
+    let mut jobs = unsafe { arg::sized_array(job, 1, first_release, "job") }?;
+    let Some(job) = jobs.first_mut() else { return Ok(run) };
+    let carries =
+        job.payload_len > 0 || job.frames_len > 0 || !job.payload.is_null() || !job.buffer.is_null();
+    if !job.queue.is_null() || carries {
+        let message = "job has a queue or a payload; a run's are its pipeline's, and right would be none";
+        return Err(Failure::new(Status::Argument, message));
+    }
+    job.queue = c"run".as_ptr();
+    // SAFETY: the caller's promise, and a queue that is text.
+    let said = unsafe { read(job, otherwise) }?;
+    Ok(Submit { queue: run.queue, body: run.body, is_run: true, ..said })
+}
+
 unsafe fn read(job: &forebay_submit_t, otherwise: &PreparedJob) -> Result<Submit, Failure> {
     if job.reserved != 0 {
         return Err(Failure::new(
@@ -160,6 +190,7 @@ unsafe fn read(job: &forebay_submit_t, otherwise: &PreparedJob) -> Result<Submit
             options: rules(job, &prepared.0)?,
             tag: job.tag,
             want: want(job.want)?,
+            is_run: false,
         })
     }
 }

@@ -254,4 +254,6 @@ pub struct Submission {
     pub wants_partial: bool,
     /// Nobody waits to hear that it was accepted: the result, or a later word, says so too.
     pub is_patient: bool,
+    /// It is a run: its body is a pipeline, whose steps are the jobs that are done, and no worker is handed it itself.
+    pub is_run: bool,
 }

@@ -150,3 +150,15 @@ pub const ORPHAN_MS: u64 = 30_000;
 pub const LIST_MAX: usize = 10_000;
 /// Jobs of one answer that was not asked for more or fewer.
 pub const LIST_LEN: usize = 100;
+/// Steps of one run.
+pub const RUN_STEPS_MAX: usize = 100_000;
+/// What the steps of one run need, counted over all of them.
+pub const RUN_NEEDS_MAX: usize = 1_000_000;
+/// Bytes of a step's name.
+pub const STEP_NAME_LEN_MAX: usize = 255;
+/// Runs a broker holds at once, those included that have ended and whose results are kept.
+pub const RUNS_MAX: usize = 100_000;
+/// Runs whose graph and times are remembered after their results are gone, and the steps of them in all.
+pub const PAST_RUNS_MAX: usize = 10_000;
+/// See [`PAST_RUNS_MAX`].
+pub const PAST_STEPS_MAX: usize = 100_000;

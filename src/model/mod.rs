@@ -9,6 +9,7 @@ pub mod limits;
 pub mod meta;
 pub mod outcome;
 pub mod owner;
+pub mod pipeline;
 mod planted;
 pub mod queue_name;
 pub mod status;
@@ -21,6 +22,7 @@ pub use lease::{Lease, Stop, Token};
 pub use meta::Meta;
 pub use outcome::{Outcome, Verdict};
 pub use owner::Owner;
+pub use pipeline::Pipeline;
 #[cfg(feature = "planted-faults")]
 pub use planted::{PLANTED, plant};
 pub(crate) use planted::{Planted, planted};

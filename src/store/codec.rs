@@ -81,9 +81,21 @@ impl Kind {
         }
     }
 
-    /// The version of this kind's bytes that is written. All up to it are read.
+    /// The last version of this kind's bytes. All up to it are read.
     pub fn version(self) -> u8 {
-        1
+        match self {
+            Kind::Submitted => 2,
+            _ => 1,
+        }
+    }
+}
+
+/// The version of its kind in which a record is written: the first that can say it, so that a forebay before this one reads
+/// a store in which there was no run.
+pub fn version_of(record: &Record) -> u8 {
+    match record {
+        Record::Submitted { job, .. } if job.is_run => 2,
+        _ => 1,
     }
 }
 

@@ -80,6 +80,7 @@ impl World {
             wants_progress: n & 8 == 0,
             wants_partial: false,
             is_patient: true,
+            is_run: false,
         };
         let owner = Owner { user: format!("uid:{}", n % 3), name: String::new() };
         let rules = JobRules { priority: 1 + (n % 8) as u32, ..JobRules::default() };

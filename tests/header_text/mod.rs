@@ -7,9 +7,9 @@ use std::fs;
 use std::path::Path;
 
 /// The files of src/ffi in the order of the manual. A file may only name types of those before it.
-const SECTIONS: [&str; 14] = [
-    "version", "status", "error", "id", "options", "buffer", "submit", "result", "client", "job", "worker",
-    "plugin", "broker", "log",
+const SECTIONS: [&str; 15] = [
+    "version", "status", "error", "id", "options", "buffer", "submit", "pipeline", "result", "client", "job",
+    "worker", "plugin", "broker", "log",
 ];
 
 /// The folder of the package.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::rig::Rig;
+use crate::runs;
 use forebay::api::commands;
 use forebay::core::jobs::IoDone;
 use forebay::core::record::StoreStats;
@@ -50,6 +51,7 @@ fn promised(sections: &BTreeMap<&'static str, Section>, name: &str) -> (BTreeSet
         let inner = match *kind {
             "a job in a list" => Some("A job in a list"),
             "a job" => Some("A job"),
+            "a run in a list" => Some("A run in a list"),
             "a queue" => Some("A queue"),
             "rules" | "rules or null" => Some("Rules"),
             _ => None,
@@ -121,11 +123,17 @@ fn answers() -> BTreeMap<&'static str, Value> {
         rig.send(held, command);
     }
     rig.submit(client, JobOptions::default());
+    let steps = vec![runs::step("a"), runs::step("b")];
+    let submission = runs::run_of(&mut rig, &runs::draft(steps, &[("b", "a")]));
+    let run = submission.id.to_string();
+    rig.submit_job(client, submission).unwrap();
     let job = done.to_string();
     let arguments: &[(&str, &[(&str, &str)])] = &[
         ("status", &[]),
         ("job.get", &[("id", &job)]),
         ("jobs.list", &[]),
+        ("run.get", &[("id", &run)]),
+        ("runs.list", &[]),
         ("workers.list", &[]),
         ("queue.set", &[("queue", "q"), ("attempts", "3")]),
         ("queue.list", &[]),

@@ -14,4 +14,5 @@ mod recovery;
 mod results;
 mod retries;
 mod rig;
+mod runs;
 mod stored;

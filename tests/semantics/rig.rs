@@ -273,6 +273,7 @@ impl Rig {
             wants_progress: false,
             wants_partial: false,
             is_patient: false,
+            is_run: false,
         }
     }
 

@@ -82,6 +82,7 @@ impl Job {
             wants_progress: self.wants_words,
             wants_partial: self.wants_words,
             is_patient: false,
+            is_run: false,
         }
     }
 }

@@ -63,6 +63,7 @@ impl Records {
             wants_progress: false,
             wants_partial: false,
             is_patient: true,
+            is_run: false,
         };
         let (owner, rules) = (self.owner.clone(), self.rules.clone());
         let sequence = self.sequence;

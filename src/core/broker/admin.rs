@@ -100,6 +100,11 @@ impl<J: Jobs> Broker<J> {
                 let (since, limit) = (said.id("since")?, said.limit(LIST_LEN)?);
                 (Admin::Jobs { queue, listed, since, limit, by }, Shape::Plain)
             }
+            "run.get" => (Admin::Run { id: said.need_id()?, by }, Shape::Plain),
+            "runs.list" => {
+                let (listed, since, limit) = (said.listed()?, said.id("since")?, said.limit(LIST_LEN)?);
+                (Admin::Runs { listed, since, limit, by }, Shape::Plain)
+            }
             "queue.list" => (Admin::Queues { queue: said.queue()? }, Shape::Queues),
             "queue.set" => {
                 let queue = said.need_queue()?;

@@ -83,6 +83,7 @@ impl Play {
             wants_progress: false,
             wants_partial: false,
             is_patient: false,
+            is_run: false,
         };
         let mut order = Order {
             submission: Box::new(submission),

@@ -6,6 +6,7 @@
 mod jobs;
 mod quarantine;
 mod queues;
+mod runs;
 mod show;
 
 use serde_json::{Value, json};
@@ -24,6 +25,8 @@ impl JobTable {
             Admin::Jobs { queue, listed, since, limit, by } => {
                 Ok(self.list_jobs(now, queue.as_ref(), *listed, *since, *limit, by))
             }
+            Admin::Run { id, by } => self.show_run(now, *id, by),
+            Admin::Runs { listed, since, limit, by } => Ok(self.list_runs(now, *listed, *since, *limit, by)),
             Admin::Queues { queue } => self.list_queues(queue.as_ref()),
             Admin::QueueSet { queue, set, unset } => self.set_queue(queue, set, unset),
             Admin::QueueTurn { queue, turn } => self.turn_queue(now, queue, *turn),

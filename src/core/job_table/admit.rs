@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::core::job_table::JobTable;
-use crate::core::job_table::entry::{Job, State};
+use crate::core::job_table::entry::{Job, Part, State};
 use crate::core::job_table::remember::Happened;
 use crate::core::jobs::{Answer, Asker, Event, Tag};
 use crate::core::record::Record;
@@ -22,11 +22,12 @@ impl JobTable {
         if let Some(answer) = self.submit_buried(asker, &job) {
             return self.tell(self.config.durable, Event::Reply { tag, answer });
         }
-        let rules = match self
+        let checked = self
             .rules_for(&job)
             .and_then(|rules| self.check_submission(now, &job, &rules).map(|()| rules))
-        {
-            Ok(rules) => rules,
+            .and_then(|rules| self.pipeline_of(&job).map(|pipeline| (rules, pipeline)));
+        let (rules, pipeline) = match checked {
+            Ok(checked) => checked,
             Err(failure) => {
                 self.counters.refused += 1;
                 self.counters.busy += u64::from(matches!(failure.status, Status::Busy | Status::StoreFull));
@@ -34,11 +35,14 @@ impl JobTable {
             }
         };
         let resent = job.resent;
+        if let Some(pipeline) = pipeline {
+            self.runs.insert(job.id, pipeline);
+        }
         let slot = self.insert(now, asker, job, rules);
         let job = self.job(slot);
         let (durable, delay_ms) = (job.durable, job.rules.delay_ms);
         self.answer(durable && !planted(Planted::AcknowledgeEarly), tag, Answer::Done);
-        if self.claim_orphan(now, slot) {
+        if !self.job(slot).is_run() && self.claim_orphan(now, slot) {
             return;
         }
         if resent || delay_ms > 0 {
@@ -46,16 +50,17 @@ impl JobTable {
             self.job_mut(slot).state = State::Delayed { until_us: now.after_ms(wait_ms) };
             self.rearm(slot);
         } else {
-            self.enqueue(now, slot);
+            self.set_going(now, slot);
         }
     }
 
     /// The rules of the job: what it says over what its queue says over what the broker says.
-    fn rules_for(&mut self, job: &Submission) -> Result<Arc<JobRules>, Failure> {
+    pub(super) fn rules_for(&mut self, job: &Submission) -> Result<Arc<JobRules>, Failure> {
         let rules = match self.queues.get(&job.queue) {
             Some(queue) => {
                 if job.options.refuse_unknown_queue.unwrap_or(queue.rules.refuse_unknown_queue)
                     && !queue.known
+                    && !job.is_run
                 {
                     return Err(unknown_queue(job));
                 }
@@ -65,7 +70,10 @@ impl JobTable {
                 }
                 &queue.rules
             }
-            None if job.options.refuse_unknown_queue.unwrap_or(self.default_rules.refuse_unknown_queue) => {
+            // A run is handed to no worker, so none need know its name.
+            None if !job.is_run
+                && job.options.refuse_unknown_queue.unwrap_or(self.default_rules.refuse_unknown_queue) =>
+            {
                 return Err(unknown_queue(job));
             }
             None if self.queues.len() >= QUEUES_MAX => {
@@ -255,6 +263,7 @@ impl JobTable {
             note: String::new(),
             history: Vec::new(),
             parent: None,
+            part: job.is_run.then(|| Box::new(Part::Run)),
         };
         let bytes = entry.bytes();
         let queue = self.queue(&entry.queue);

@@ -30,6 +30,7 @@ impl JobTable {
         self.check_lines()?;
         self.check_workers()?;
         self.check_counts()?;
+        self.check_runs()?;
         self.check_nobody_waits()
     }
 

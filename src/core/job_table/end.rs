@@ -72,7 +72,7 @@ impl JobTable {
             State::Ended { .. } => return,
             State::Queued => self.leave_line(slot),
             State::Leased { .. } | State::Running { .. } => self.unhold(now, slot),
-            State::Delayed { .. } => {}
+            State::Delayed { .. } | State::Open => {}
         }
         let before = self.job(slot).bytes();
         // A quarantined job waits for a person who may want to see its payload.
@@ -100,7 +100,8 @@ impl JobTable {
         if !matches!(close.outcome, Outcome::Done | Outcome::Failed) {
             (job.token, job.holder) = (0, None);
         }
-        let keep_us = now.after_ms(job.keep_ms(&verdict, quarantine_ms));
+        let keep_us = job.keep_us(now, &verdict, quarantine_ms);
+        let part = job.part.as_deref().copied();
         job.state = State::Ended { verdict: verdict.clone(), keep_us };
         let (durable, id, asker) = (job.durable, job.id, job.asker.clone());
         let (reply, sequence, queue) = (job.reply, job.sequence, job.queue.clone());
@@ -116,6 +117,9 @@ impl JobTable {
         self.tell(durable && !planted(Planted::TellEndEarly), Event::Ended { id, asker, push, verdict });
         if waits_for_a_person {
             self.quarantined.insert(id, slot);
+        }
+        if let Some(part) = part {
+            self.runs.note_end(now, id, part);
         }
         let is_dropped = reply == ReplyMode::None || planted(Planted::DropResultEarly);
         if is_dropped && !waits_for_a_person {
@@ -141,6 +145,9 @@ impl JobTable {
 
     /// Drops an ended job. Its history stays for a while, an application's id until it is too old to come again.
     pub(super) fn remove(&mut self, now: Now, slot: u32) {
+        if self.slots[slot as usize].as_ref().is_some_and(Job::is_run) {
+            self.retire_run(now, slot);
+        }
         let Some(job) = self.slots[slot as usize].take() else { return };
         let is_early = job.is_early();
         self.timers.clear(slot);
@@ -242,6 +249,7 @@ impl JobTable {
             wants_progress: false,
             wants_partial: false,
             is_patient: false,
+            is_run: false,
         };
         let slot = self.insert(now, by, job, self.default_rules.clone());
         self.cancel_running(now, slot, reason);
@@ -312,7 +320,7 @@ impl JobTable {
     pub(super) fn forget_result(&mut self, now: Now, tag: Tag, id: JobId, by: &Asker) {
         let slot = self.slot_of(id, by).filter(|&slot| {
             let job = self.job(slot);
-            job.is_ended() && !job.waits_for_a_person()
+            job.is_ended() && !job.waits_for_a_person() && !self.is_kept_by_run(slot)
         });
         let mut durable = false;
         if let Some(slot) = slot {

@@ -20,11 +20,25 @@ pub(super) enum State {
     Queued,
     /// Handed to a worker that has not begun it.
     Leased { worker: WorkerId, until_us: u64 },
+    /// A run that goes on: not done itself, but its steps are.
+    Open,
     /// Begun.
     Running { worker: WorkerId, until_us: u64, started_us: u64, said_us: u64 },
     /// Over; it stays for whoever wants the result until `keep_us`.
     Ended { verdict: Arc<Verdict>, keep_us: u64 },
 }
+
+/// What a job has to do with a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    /// It is one.
+    Run,
+    /// It is a step of one.
+    Step { run: JobId, step: u32 },
+}
+
+/// Until when the ended job of a step is kept: its run says.
+pub(super) const KEPT_BY_RUN: u64 = u64::MAX;
 
 /// A job.
 #[derive(Clone, Debug)]
@@ -67,6 +81,8 @@ pub(super) struct Job {
     pub(super) history: Vec<Attempt>,
     /// The quarantined job in whose place an operator made this one.
     pub(super) parent: Option<JobId>,
+    /// Most jobs have nothing to do with a run.
+    pub(super) part: Option<Box<Part>>,
 }
 
 impl Job {
@@ -74,13 +90,18 @@ impl Job {
     pub(super) fn outcome(&self) -> Outcome {
         match &self.state {
             State::Delayed { .. } | State::Queued | State::Leased { .. } => Outcome::Waiting,
-            State::Running { .. } => Outcome::Running,
+            State::Running { .. } | State::Open => Outcome::Running,
             State::Ended { verdict, .. } => verdict.outcome,
         }
     }
 
     pub(super) fn is_ended(&self) -> bool {
         matches!(self.state, State::Ended { .. })
+    }
+
+    /// No worker is handed it; its steps are done in its place.
+    pub(super) fn is_run(&self) -> bool {
+        self.part.as_deref() == Some(&Part::Run)
     }
 
     /// The job an operator made in the place of this one, which is quarantined.
@@ -100,6 +121,14 @@ impl Job {
     pub(super) fn keep_ms(&self, verdict: &Verdict, quarantine_ms: u64) -> u64 {
         let result_ttl_ms = self.rules.result_ttl_ms;
         if verdict.waits_for_a_person() { result_ttl_ms.max(quarantine_ms) } else { result_ttl_ms }
+    }
+
+    /// Until when it is kept that ends now.
+    pub(super) fn keep_us(&self, now: Now, verdict: &Verdict, quarantine_ms: u64) -> u64 {
+        match self.part.as_deref() {
+            Some(Part::Step { .. }) => KEPT_BY_RUN,
+            _ => now.after_ms(self.keep_ms(verdict, quarantine_ms)),
+        }
     }
 
     /// Bytes of the job and of its result, those in the store alone included.
@@ -148,13 +177,14 @@ impl Job {
         let of_state = match &self.state {
             State::Delayed { until_us } => earliest(&[Some(*until_us), self.queue_deadline_us()]),
             State::Queued => self.queue_deadline_us(),
+            State::Open => None,
             State::Leased { until_us, .. } => earliest(&[Some(*until_us), self.queue_deadline_us()]),
             State::Running { until_us, started_us, said_us, .. } => earliest(&[
                 Some(*until_us),
                 after(*started_us, self.rules.run_ms),
                 after(*said_us, self.rules.stall_ms),
             ]),
-            State::Ended { keep_us, .. } => return Some(*keep_us),
+            State::Ended { keep_us, .. } => return Some(*keep_us).filter(|keep_us| *keep_us != KEPT_BY_RUN),
         };
         earliest(&[of_state, self.deadline_us()])
     }

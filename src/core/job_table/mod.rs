@@ -12,11 +12,13 @@ mod dispatch;
 mod end;
 mod entry;
 mod lease;
+mod past_runs;
 mod present;
 mod queue;
 mod ready;
 mod recover;
 mod remember;
+mod runs;
 mod stored;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -39,6 +41,7 @@ use present::Orphan;
 use queue::Queue;
 use remember::{Events, Past, Tombstones};
 pub use remember::{Happened, Kept};
+use runs::Runs;
 
 /// What a table is told when it is made.
 #[derive(Clone, Debug)]
@@ -150,6 +153,7 @@ pub struct JobTable {
     boxes: BTreeMap<Arc<Owner>, BTreeMap<u64, u32>>,
     /// Quarantined jobs that wait for a person.
     quarantined: BTreeMap<JobId, u32>,
+    runs: Runs,
     next_sequence: u64,
     next_token: u64,
     random: u64,
@@ -207,6 +211,7 @@ impl JobTable {
             sessions: BTreeMap::new(),
             boxes: BTreeMap::new(),
             quarantined: BTreeMap::new(),
+            runs: Runs::default(),
             next_sequence: 1,
             next_token: first_token(&config),
             random: config.seed,
@@ -360,13 +365,13 @@ impl JobTable {
         if job.deadline_us().is_some_and(|at| at <= now.us) {
             return self.expire_job(now, slot, "its deadline passed");
         }
-        let running = matches!(job.state, State::Running { .. });
+        let running = matches!(job.state, State::Running { .. } | State::Open);
         if !running && job.queue_deadline_us().is_some_and(|at| at <= now.us) {
             return self.expire_job(now, slot, "it was not started within its queue timeout");
         }
         match job.state.clone() {
             State::Delayed { .. } if self.is_exhausted(slot) => self.lose_last(now, slot),
-            State::Delayed { .. } => self.enqueue(now, slot),
+            State::Delayed { .. } => self.set_going(now, slot),
             State::Leased { until_us, .. } if until_us <= now.us => self.lapse(now, slot),
             State::Running { until_us, started_us, said_us, .. } => {
                 self.expire_running(now, slot, until_us, started_us, said_us)
@@ -438,6 +443,10 @@ impl Jobs for JobTable {
 
     fn poll(&mut self) -> Option<Event> {
         self.refill_workers();
+        while self.runs.has_news() {
+            self.advance_runs();
+            self.refill_workers();
+        }
         self.events.pop_front()
     }
 
@@ -482,6 +491,7 @@ impl Jobs for JobTable {
         self.expire_orphans(now);
         self.recall_late(now);
         self.past.expire(now, self.config.retention_ms);
+        self.runs.past.expire(now, self.config.retention_ms);
         self.tombstones.expire(now.wall_ms);
     }
 

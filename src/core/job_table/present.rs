@@ -43,7 +43,8 @@ impl JobTable {
         let job = self.job(slot);
         let same_broker = held.broker == self.config.broker;
         match &job.state {
-            State::Ended { .. } => false,
+            State::Ended { .. } | State::Open => false,
+            _ if job.is_run() => false,
             State::Leased { .. } | State::Running { .. } => same_broker && job.token == held.token,
             State::Delayed { .. } | State::Queued if planted(Planted::AdoptAnyAttempt) => true,
             State::Delayed { .. } | State::Queued if job.token == held.token && same_broker => {

@@ -39,6 +39,7 @@ impl JobTable {
         for (slot, replayed) in replayed {
             self.settle(now, slot, replayed);
         }
+        self.link_runs(now);
         self.events.clear();
         self.records.clear();
         self.leavable.clear();
@@ -53,6 +54,9 @@ impl JobTable {
                 let job = Arc::unwrap_or_clone(job);
                 if self.ids.contains(&job.id) {
                     return;
+                }
+                if let Ok(Some(pipeline)) = self.pipeline_of(&job) {
+                    self.runs.insert(job.id, pipeline);
                 }
                 let slot = self.insert(now, &asker, job, rules);
                 self.records.clear();
@@ -145,7 +149,7 @@ impl JobTable {
             self.job_mut(slot).state = State::Delayed { until_us: now.after_ms(wait_ms) };
             self.rearm(slot);
         } else {
-            self.enqueue(now, slot);
+            self.set_going(now, slot);
         }
     }
 
@@ -196,7 +200,12 @@ impl JobTable {
         if waits_for_a_person {
             self.quarantined.insert(id, slot);
         }
-        if forgotten || (reply == ReplyMode::None && !waits_for_a_person) {
+        let is_run = self.job(slot).is_run();
+        if forgotten {
+            self.runs.by_id.remove(&id);
+        }
+        // What is left of a run goes when its steps have found it.
+        if forgotten || (reply == ReplyMode::None && !waits_for_a_person && !is_run) {
             self.remove(now, slot);
         } else {
             self.rearm(slot);

@@ -14,7 +14,7 @@ impl JobTable {
     /// A durable job was accepted: if memory holds enough payloads, its own will not stay.
     pub(super) fn consider_leaving(&mut self, slot: u32) {
         let job = self.job(slot);
-        let is_worth_it = job.durable && job.body.len() as u64 >= STORED_LEN_MIN;
+        let is_worth_it = job.durable && job.body.len() as u64 >= STORED_LEN_MIN && !job.is_run();
         if is_worth_it && self.bytes - self.stored_bytes > self.config.cache_max {
             self.leavable.push_back((self.records_written, job.id));
         }

@@ -117,6 +117,8 @@ impl Decoder {
             content: from.bytes_or_nil()?.map(<[u8]>::to_vec),
             headers: from.headers()?,
             body: from.body()?,
+            // Version 1 ends here. A record that is copied forward keeps its bytes, whichever version that is.
+            is_run: !from.0.is_empty() && from.boolean()?,
         };
         Ok(Record::Submitted { owner, job: job.into(), rules, wall_ms, sequence, stored_len: 0 })
     }

@@ -30,6 +30,7 @@ fn every() -> Vec<Record> {
         wants_progress: true,
         wants_partial: false,
         is_patient: true,
+        is_run: false,
     };
     let rules =
         JobRules { priority: 8, level: Level::Durable, refuse_unknown_queue: true, ..JobRules::default() };

@@ -150,6 +150,9 @@ fn submission(to: &mut ByteBuf, job: &Submission) {
     }
     headers(to, &job.headers);
     body(to, &job.body);
+    if job.is_run {
+        boolean(to, true);
+    }
 }
 
 fn verdict(to: &mut ByteBuf, verdict: &Verdict) {

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::core::record::Record;
-use crate::store::codec::{Kind, encode};
+use crate::store::codec::{Kind, encode, version_of};
 use crate::store::journal::frame::{COMMIT, COMMIT_LEN, HEAD_LEN, fill};
 
 /// A larger buffer is given back after use.
@@ -27,7 +27,7 @@ impl Batch {
     /// Adds a record and says where its frame is.
     pub(super) fn push(&mut self, record: &Record) -> Range<usize> {
         let kind = Kind::of(record);
-        let at = self.begin(kind as u8, kind.version());
+        let at = self.begin(kind as u8, version_of(record));
         encode(record, &mut self.bytes);
         at..self.bytes.len()
     }

@@ -286,8 +286,9 @@ impl<D: Disk> Journal<D> {
         else {
             return Err(self.fail_damaged(&self.name_of(place), u64::from(place.offset)));
         };
-        // A person may want to see the payload of a quarantined job.
-        if verdict.outcome == Outcome::Quarantined || job.body.is_empty() && job.headers.is_empty() {
+        // A person may want to see the payload of a quarantined job, and what a run was made of.
+        let is_wanted = verdict.outcome == Outcome::Quarantined || job.is_run;
+        if is_wanted || job.body.is_empty() && job.headers.is_empty() {
             return Ok(None);
         }
         let mut job = Arc::unwrap_or_clone(job);

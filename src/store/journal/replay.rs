@@ -74,7 +74,8 @@ impl Replay {
         match record {
             Record::Submitted { owner, mut job, rules, wall_ms, sequence, .. } => {
                 let len = job.body.len() as u64;
-                let is_stored = len >= STORED_LEN_MIN && self.bodies + len > self.bodies_max;
+                // What a run is made of is needed as soon as the broker begins.
+                let is_stored = len >= STORED_LEN_MIN && self.bodies + len > self.bodies_max && !job.is_run;
                 if is_stored {
                     Arc::make_mut(&mut job).body = Body::default();
                 }

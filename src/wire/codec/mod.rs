@@ -3,6 +3,7 @@
 mod body;
 mod control;
 mod from_broker;
+pub mod pipeline;
 mod reader;
 mod to_broker;
 mod writer;

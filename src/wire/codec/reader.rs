@@ -46,6 +46,12 @@ impl<'a> Reader<'a> {
         self.uint()
     }
 
+    /// Opens an array whose elements are read like those of a command; [`Reader::end`] closes it.
+    pub(crate) fn open(&mut self) -> Result<(), WireError> {
+        self.left = self.array_value(1)?.unwrap_or(0);
+        Ok(())
+    }
+
     /// Skips what is left of the current command and returns which parts of its body are transfers.
     pub(crate) fn end(&mut self) -> Result<Vec<(usize, u64)>, WireError> {
         let left = std::mem::take(&mut self.left);

@@ -91,6 +91,7 @@ fn submission() -> Submission {
         wants_progress: false,
         wants_partial: false,
         is_patient: false,
+        is_run: false,
     }
 }
 
@@ -114,6 +115,7 @@ fn to_broker() -> Vec<ToBroker> {
             wants_progress: true,
             wants_partial: true,
             is_patient: true,
+            is_run: false,
             ..submission()
         })),
         ToBroker::Submit(Box::new(Submission {

@@ -15,6 +15,7 @@ const FLAG_OWN_ID: u64 = 1 << 3;
 pub(crate) const FLAG_PROGRESS: u64 = 1 << 4;
 pub(crate) const FLAG_PARTIAL: u64 = 1 << 5;
 const FLAG_PATIENT: u64 = 1 << 6;
+const FLAG_RUN: u64 = 1 << 7;
 
 impl Command for ToBroker {
     fn encode(&self, w: &mut Writer<'_>) {
@@ -244,6 +245,7 @@ fn write_submit(job: &Submission, w: &mut Writer<'_>) {
     flags |= if job.wants_progress { FLAG_PROGRESS } else { 0 };
     flags |= if job.wants_partial { FLAG_PARTIAL } else { 0 };
     flags |= if job.is_patient { FLAG_PATIENT } else { 0 };
+    flags |= if job.is_run { FLAG_RUN } else { 0 };
     w.uint(flags);
     match &job.content {
         Some(content) => w.bytes(content),
@@ -291,6 +293,7 @@ fn read_submit(r: &mut Reader<'_>) -> Result<ToBroker, WireError> {
             wants_progress: flags & FLAG_PROGRESS != 0,
             wants_partial: flags & FLAG_PARTIAL != 0,
             is_patient: flags & FLAG_PATIENT != 0,
+            is_run: flags & FLAG_RUN != 0,
         })
     };
     Ok(match submission() {
@@ -299,7 +302,7 @@ fn read_submit(r: &mut Reader<'_>) -> Result<ToBroker, WireError> {
     })
 }
 
-fn write_options(options: &JobOptions, w: &mut Writer<'_>) {
+pub(super) fn write_options(options: &JobOptions, w: &mut Writer<'_>) {
     let values = [
         (1, options.priority.map(u64::from)),
         (2, options.delay_ms),
@@ -331,7 +334,7 @@ fn write_options(options: &JobOptions, w: &mut Writer<'_>) {
 }
 
 /// Options; the inner failure says which value no option has. Whether a value is allowed is the core's to say.
-fn read_options(r: &mut Reader<'_>) -> Result<Result<JobOptions, Failure>, WireError> {
+pub(super) fn read_options(r: &mut Reader<'_>) -> Result<Result<JobOptions, Failure>, WireError> {
     let mut options = JobOptions::default();
     let mut failure = None;
     for _ in 0..r.map()? {

@@ -160,6 +160,7 @@ impl JobTable {
             wants_progress: false,
             wants_partial: false,
             is_patient: false,
+            is_run: false,
         };
         (submission, rules)
     }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::core::job_table::JobTable;
 use crate::core::job_table::end::ended_wall_ms;
-use crate::core::job_table::entry::{Job, State};
+use crate::core::job_table::entry::{Job, KEPT_BY_RUN, State};
 use crate::core::job_table::queue::Queue;
 use crate::core::job_table::remember::PastJob;
 use crate::core::record::Attempt;
@@ -41,7 +41,7 @@ impl JobTable {
         let verdict = verdict_of(job);
         let (not_before_us, keep_us) = match job.state {
             State::Delayed { until_us } => (Some(until_us), None),
-            State::Ended { keep_us, .. } => (None, Some(keep_us)),
+            State::Ended { keep_us, .. } => (None, Some(keep_us).filter(|keep_us| *keep_us != KEPT_BY_RUN)),
             _ => (None, None),
         };
         let more = json!({
@@ -163,6 +163,7 @@ fn stage_of(job: &Job) -> &'static str {
         State::Queued => "queued",
         State::Leased { .. } => "leased",
         State::Running { .. } => "running",
+        State::Open => "open",
         State::Ended { .. } => "ended",
     }
 }
@@ -174,7 +175,7 @@ fn verdict_of(job: &Job) -> Option<&Verdict> {
     }
 }
 
-fn text_of(id: Option<JobId>) -> Option<String> {
+pub(super) fn text_of(id: Option<JobId>) -> Option<String> {
     id.map(|id| id.to_string())
 }
 

@@ -1,0 +1,460 @@
+//! Runs: jobs whose body is a pipeline. A run is held like any job, under its id, with its rules, record, verdict and
+//! result; what is special is that no worker is handed it, and that the jobs of its steps come and go on its behalf.
+//!
+//! Nothing is written down for a run but the records of these jobs: how far it is follows from which of them are there
+//! and how they ended, because their ids follow from the run's. So a restart finds each run where it was.
+//!
+//! Invariants (`check_runs` looks at them again): the job of a step is there only when every step it needs has gone well; it
+//! stays as long as its run's job does; a run that has not ended has a step under way; a run that has ended has none.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::core::graph::{Graph, Stand};
+use crate::core::job_table::admit::check_rules;
+use crate::core::job_table::end::Close;
+use crate::core::job_table::entry::{Job, KEPT_BY_RUN, Part, State};
+use crate::core::job_table::{JobTable, Violation, past_runs::PastRuns};
+use crate::model::limits::{BODY_FRAMES_MAX, BUSY_RETRY_MS, RUNS_MAX};
+use crate::model::{
+    Body, Failure, Index, JobId, JobRules, Level, Now, Outcome, Pipeline, ReplyMode, Status, Submission,
+    Verdict,
+};
+use crate::model::{Planted, planted};
+use crate::wire::codec::pipeline;
+
+/// A run whose job is in the table.
+#[derive(Clone, Debug)]
+pub(super) struct Run {
+    pub(super) pipeline: Pipeline,
+    pub(super) graph: Graph,
+}
+
+/// All of them, and what has happened to them that is not seen to yet.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Runs {
+    pub(super) by_id: BTreeMap<JobId, Run>,
+    pub(super) past: PastRuns,
+    news: VecDeque<(Now, News)>,
+}
+
+/// What is to be seen to once the call that brought it about is over.
+#[derive(Clone, Copy, Debug)]
+enum News {
+    /// The job of a step has ended.
+    Step { run: JobId, step: u32 },
+    /// The run may go on.
+    GoOn(JobId),
+    /// The run has ended.
+    Over(JobId),
+}
+
+/// The id of a step's job: the run's time, and what a mix of the run's id and the step's place makes of the rest.
+pub(super) fn step_id(run: JobId, step: u32) -> JobId {
+    let (high, low) = run.0.split_at(8);
+    let number = |bytes: &[u8]| bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte));
+    // The finisher of splitmix64 (Steele, Lea, Flood 2014): no two inputs have one output.
+    let mix = |number: u64| {
+        let mut z = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    };
+    let first = mix(number(high) ^ mix(number(low)).wrapping_add(u64::from(step)));
+    let second = mix(first ^ number(low));
+    let mut random = [0; 10];
+    random[..8].copy_from_slice(&first.to_be_bytes());
+    random[8..].copy_from_slice(&second.to_be_bytes()[..2]);
+    JobId::new(run.wall_ms(), random)
+}
+
+impl Runs {
+    /// The run's pipeline as it came, and nothing begun.
+    pub(super) fn insert(&mut self, id: JobId, pipeline: Pipeline) {
+        let graph = Graph::new(&pipeline);
+        self.by_id.insert(id, Run { pipeline, graph });
+    }
+
+    /// A job that has to do with a run has ended.
+    pub(super) fn note_end(&mut self, now: Now, id: JobId, part: Part) {
+        let news = match part {
+            Part::Run => News::Over(id),
+            Part::Step { run, step } => News::Step { run, step },
+        };
+        self.news.push_back((now, news));
+    }
+
+    pub(super) fn has_news(&self) -> bool {
+        !self.news.is_empty()
+    }
+}
+
+impl JobTable {
+    /// The pipeline of a submission, if that is a run.
+    pub(super) fn pipeline_of(&self, job: &Submission) -> Result<Option<Pipeline>, Failure> {
+        if !job.is_run {
+            return Ok(None);
+        }
+        if self.runs.by_id.len() >= RUNS_MAX {
+            let message = format!("the broker holds {RUNS_MAX} runs, as many as it can");
+            return Err(Failure::busy(message, BUSY_RETRY_MS));
+        }
+        let pipeline = pipeline::decode(&job.queue, &job.body)?;
+        for step in pipeline.steps() {
+            let rules = self.default_rules.with(&step.options);
+            check_rules(&rules).map_err(|failure| Failure {
+                message: format!("step \"{}\": {}", step.name, failure.message),
+                ..failure
+            })?;
+        }
+        Ok(Some(pipeline))
+    }
+
+    /// A job may go now: into its line, or, if it is a run, with its first steps.
+    pub(super) fn set_going(&mut self, now: Now, slot: u32) {
+        if !self.job(slot).is_run() {
+            return self.enqueue(now, slot);
+        }
+        let job = self.job_mut(slot);
+        (job.state, job.attempts) = (State::Open, 1);
+        let id = job.id;
+        self.rearm(slot);
+        self.runs.news.push_back((now, News::GoOn(id)));
+    }
+
+    /// Sees to everything that has happened to runs.
+    pub(super) fn advance_runs(&mut self) {
+        while let Some((now, news)) = self.runs.news.pop_front() {
+            match news {
+                News::Step { run, step } => {
+                    self.end_step(run, step);
+                    self.go_on(now, run);
+                }
+                News::GoOn(run) => self.go_on(now, run),
+                News::Over(run) => self.clear_up(now, run),
+            }
+        }
+    }
+
+    fn end_step(&mut self, id: JobId, step: u32) {
+        let Some(outcome) = self.step_verdict(id, step).map(|verdict| verdict.outcome) else { return };
+        let Some(run) = self.runs.by_id.get_mut(&id) else { return };
+        let well = outcome == Outcome::Done || run.pipeline.steps()[step as usize].may_fail;
+        run.graph.end(step, well);
+    }
+
+    /// Ends the run if nothing is left of it, else begins what may begin.
+    fn go_on(&mut self, now: Now, id: JobId) {
+        let Some(slot) = self.ids.get(&id).copied().filter(|&slot| self.job(slot).state == State::Open)
+        else {
+            return;
+        };
+        let Some(run) = self.runs.by_id.get_mut(&id) else {
+            let message = "its pipeline cannot be read any more";
+            let close =
+                Close { code: "unreadable".into(), message: message.into(), ..Close::new(Outcome::Failed) };
+            return self.close(now, slot, close);
+        };
+        if let Some(step) = run.graph.failed() {
+            let close = self.failure_of(id, step);
+            return self.close(now, slot, close);
+        }
+        if run.graph.is_done() {
+            let close = self.outputs_of(id);
+            return self.close(now, slot, close);
+        }
+        for step in run.graph.take_ready() {
+            self.begin_step(now, slot, step);
+        }
+    }
+
+    /// Makes the job of a step that may begin. One that cannot be made ends REJECTED at once.
+    fn begin_step(&mut self, now: Now, run_slot: u32, step: u32) {
+        let run = self.job(run_slot);
+        let (id, asker) = (run.id, run.asker.clone());
+        let mut job = self.submission_of(run_slot, step);
+        let rules = self.rules_for(&job).and_then(|rules| check_rules(&rules).map(|()| rules));
+        let refused = match self.check_input(&job) {
+            Ok(()) => rules.as_ref().err().cloned(),
+            Err(failure) => {
+                job.body = Body::default();
+                Some(failure)
+            }
+        };
+        if self.ids.contains(&job.id) {
+            // Somebody else's job by a chance of one in 2^74, or by intent.
+            let message = format!("the id {} of its job is in use", job.id);
+            let close = Close { code: "id-in-use".into(), message, ..Close::new(Outcome::Failed) };
+            return self.close(now, run_slot, close);
+        }
+        let rules = rules.unwrap_or_else(|_| {
+            let level = job.options.level.unwrap_or_default();
+            Arc::new(JobRules { level, ..(*self.default_rules).clone() })
+        });
+        let slot = self.insert(now, &asker, job, rules);
+        self.job_mut(slot).part = Some(Box::new(Part::Step { run: id, step }));
+        if let Some(Failure { message, .. }) = refused {
+            let close = Close { code: "refused".into(), message, ..Close::new(Outcome::Rejected) };
+            return self.close(now, slot, close);
+        }
+        if self.claim_orphan(now, slot) {
+            return;
+        }
+        match self.job(slot).rules.delay_ms {
+            0 => self.enqueue(now, slot),
+            delay_ms => {
+                self.job_mut(slot).state = State::Delayed { until_us: now.after_ms(delay_ms) };
+                self.rearm(slot);
+            }
+        }
+    }
+
+    fn submission_of(&self, run_slot: u32, step: u32) -> Submission {
+        let job = self.job(run_slot);
+        let run = &self.runs.by_id[&job.id];
+        let said = &run.pipeline.steps()[step as usize];
+        let mut body = said.body.clone();
+        for need in said.needs.iter().filter(|need| need.is_input) {
+            match self.step_verdict(job.id, need.step) {
+                Some(verdict) if !verdict.body.0.is_empty() => body.0.extend_from_slice(&verdict.body.0),
+                _ => body.0.push(Bytes::new()),
+            }
+        }
+        let level = if job.durable { Level::Durable } else { Level::Volatile };
+        let mut options = said.options.clone();
+        options.level = Some(level);
+        Submission {
+            id: step_id(job.id, step),
+            queue: said.queue.clone(),
+            body,
+            headers: said.headers.clone(),
+            options,
+            // A queue that drains takes it: with its run it was accepted before.
+            resent: true,
+            reply: ReplyMode::Keep,
+            content: None,
+            wants_progress: false,
+            wants_partial: false,
+            is_patient: true,
+            is_run: false,
+        }
+    }
+
+    /// Whether a worker could be handed so much.
+    fn check_input(&self, job: &Submission) -> Result<(), Failure> {
+        let (len, frames) = (job.body.len() as u64, job.body.0.len());
+        if len > self.config.payload_max || frames > BODY_FRAMES_MAX {
+            let message = format!(
+                "its payload and the results it takes have {len} bytes in {frames} frames; a job may have {} in {BODY_FRAMES_MAX}",
+                self.config.payload_max
+            );
+            return Err(Failure::new(Status::TooLarge, message));
+        }
+        Ok(())
+    }
+
+    /// Why a run is over whose step has failed.
+    fn failure_of(&self, id: JobId, step: u32) -> Close {
+        let name = &self.runs.by_id[&id].pipeline.steps()[step as usize].name;
+        let mut close = Close { code: "step-failed".into(), ..Close::new(Outcome::Failed) };
+        close.meta.push("step", name);
+        match self.step_verdict(id, step) {
+            Some(verdict) => {
+                let why =
+                    if verdict.message.is_empty() { verdict.code.as_str() } else { verdict.message.as_str() };
+                let colon = if why.is_empty() { "" } else { ": " };
+                close.message = format!("step \"{name}\" ended {}{colon}{why}", verdict.outcome.name());
+                close.detail.clone_from(&verdict.detail);
+            }
+            None => close.message = format!("step \"{name}\" is gone"),
+        }
+        close
+    }
+
+    /// A run that is done has the results of the steps that no other needs, in the order of the steps.
+    fn outputs_of(&self, id: JobId) -> Close {
+        let run = &self.runs.by_id[&id];
+        let mut close = Close::new(Outcome::Done);
+        let last = (0..run.pipeline.steps().len() as u32).filter(|&step| run.graph.is_last(step));
+        for verdict in last.filter_map(|step| self.step_verdict(id, step)) {
+            match verdict.body.0.as_slice() {
+                [] => close.body.0.push(Bytes::new()),
+                parts => close.body.0.extend_from_slice(parts),
+            }
+        }
+        let (len, frames) = (close.body.len() as u64, close.body.0.len());
+        if len > self.config.payload_max || frames > BODY_FRAMES_MAX {
+            close.body = Body::default();
+            close.code = "result-too-large".into();
+            close.message = format!(
+                "the results of its last steps have {len} bytes in {frames} frames, too much for one; each step's job has its own"
+            );
+        }
+        close
+    }
+
+    /// The run has ended: nothing of it goes on.
+    fn clear_up(&mut self, now: Now, id: JobId) {
+        let Some(run) = self.runs.by_id.get_mut(&id) else { return };
+        run.pipeline.drop_payloads();
+        if !planted(Planted::LeaveStepsGoing) {
+            self.cancel_steps(now, id);
+        }
+        if let Some(&slot) = self.ids.get(&id)
+            && self.job(slot).reply == ReplyMode::None
+        {
+            self.remove(now, slot);
+        }
+    }
+
+    fn cancel_steps(&mut self, now: Now, id: JobId) {
+        let Some(run) = self.runs.by_id.get(&id) else { return };
+        let stands = run.graph.stands().iter().zip(0..);
+        let going: Vec<u32> =
+            stands.filter(|(stand, _)| **stand == Stand::Going).map(|(_, step)| step).collect();
+        for step in going {
+            if let Some(&slot) = self.ids.get(&step_id(id, step))
+                && !self.job(slot).is_ended()
+            {
+                self.cancel_running(now, slot, "its run has ended");
+            }
+        }
+    }
+
+    /// The run's job goes, and with it those of its steps. What is worth knowing about it stays for a while.
+    pub(super) fn retire_run(&mut self, now: Now, run_slot: u32) {
+        let id = self.job(run_slot).id;
+        if !self.runs.by_id.contains_key(&id) {
+            return;
+        }
+        self.cancel_steps(now, id);
+        let (owner, shown) = (self.job(run_slot).asker.owner.clone(), self.show_live_run(now, run_slot));
+        let Some(run) = self.runs.by_id.remove(&id) else { return };
+        self.runs.past.insert(now, id, owner, run.pipeline.steps().len(), &shown);
+        let quarantine_ms = self.config.quarantine_ms;
+        for step in 0..run.pipeline.steps().len() as u32 {
+            let Some(&slot) = self.ids.get(&step_id(id, step)) else { continue };
+            let job = self.job_mut(slot);
+            if job.part.take().is_none() {
+                continue;
+            }
+            match &mut job.state {
+                // From now on it is a job like any other.
+                State::Ended { verdict, keep_us } if verdict.waits_for_a_person() => {
+                    *keep_us = now.after_ms(quarantine_ms);
+                    self.rearm(slot);
+                }
+                _ => self.remove(now, slot),
+            }
+        }
+    }
+
+    /// How the job of a step ended, once it has.
+    pub(super) fn step_verdict(&self, run: JobId, step: u32) -> Option<&Arc<Verdict>> {
+        match &self.step_job(run, step)?.state {
+            State::Ended { verdict, .. } => Some(verdict),
+            _ => None,
+        }
+    }
+
+    /// The job of a step, once there is one.
+    pub(super) fn step_job(&self, run: JobId, step: u32) -> Option<&Job> {
+        let slot = *self.ids.get(&step_id(run, step))?;
+        Some(self.job(slot)).filter(|job| job.part.as_deref() == Some(&Part::Step { run, step }))
+    }
+
+    /// Every job was read back: those of steps find their runs again, and the runs their places.
+    pub(super) fn link_runs(&mut self, now: Now) {
+        let ids: Vec<JobId> = self.runs.by_id.keys().copied().collect();
+        for id in ids {
+            let steps = self.runs.by_id[&id].pipeline.steps().len() as u32;
+            for step in 0..steps {
+                if let Some(&slot) = self.ids.get(&step_id(id, step)) {
+                    self.link_step(slot, id, step);
+                }
+            }
+            let is_over = self.ids.get(&id).is_some_and(|&slot| self.job(slot).is_ended());
+            self.runs.news.push_back((now, if is_over { News::Over(id) } else { News::GoOn(id) }));
+        }
+    }
+
+    fn link_step(&mut self, slot: u32, run: JobId, step: u32) {
+        let job = self.job_mut(slot);
+        job.part = Some(Box::new(Part::Step { run, step }));
+        let has_ended = job.is_ended();
+        if let State::Ended { keep_us, .. } = &mut job.state {
+            *keep_us = KEPT_BY_RUN;
+        }
+        self.rearm(slot);
+        if let Some(run) = self.runs.by_id.get_mut(&run) {
+            run.graph.restore(step);
+        }
+        if has_ended && !planted(Planted::ForgetStepEndAtRestart) {
+            self.end_step(run, step);
+        }
+    }
+
+    /// Whether the job is a step's, which goes when its run does.
+    pub(super) fn is_kept_by_run(&self, slot: u32) -> bool {
+        matches!(self.job(slot).part.as_deref(), Some(Part::Step { .. }))
+    }
+
+    /// The invariants of runs.
+    pub(super) fn check_runs(&self) -> Result<(), Violation> {
+        if self.runs.has_news() {
+            return Ok(());
+        }
+        let mut steps = Index::default();
+        for (id, run) in &self.runs.by_id {
+            let slot = self.ids.get(id).ok_or_else(|| Violation(format!("run {id} has no job")))?;
+            self.check_run(*id, run, self.job(*slot))?;
+            for step in 0..run.pipeline.steps().len() as u32 {
+                steps.insert(step_id(*id, step), ());
+            }
+        }
+        let astray = self.slots.iter().flatten().find(|job| match job.part.as_deref() {
+            Some(Part::Step { .. }) => !steps.contains(&job.id),
+            Some(Part::Run) => !self.runs.by_id.contains_key(&job.id),
+            None => false,
+        });
+        astray.map_or(Ok(()), |job| Err(Violation(format!("job {} is of a run that is not there", job.id))))
+    }
+
+    fn check_run(&self, id: JobId, run: &Run, job: &Job) -> Result<(), Violation> {
+        let mut going = 0;
+        for (step, said) in (0..).zip(run.pipeline.steps()) {
+            let stand = match self.step_job(id, step) {
+                None => Stand::Waiting,
+                Some(job) if !job.is_ended() => Stand::Going,
+                Some(job) if job.outcome() == Outcome::Done || said.may_fail => Stand::Well,
+                Some(_) => Stand::Badly,
+            };
+            going += usize::from(stand == Stand::Going);
+            // A run that is over takes no more notice of its steps.
+            if stand != run.graph.stand(step) && !job.is_ended() {
+                let known = run.graph.stand(step);
+                return Err(Violation(format!(
+                    "step \"{}\" of run {id} is {stand:?}, not {known:?}",
+                    said.name
+                )));
+            }
+            let early = said.needs.iter().find(|need| run.graph.stand(need.step) != Stand::Well);
+            if let (Some(need), true) = (early, stand != Stand::Waiting) {
+                let needed = &run.pipeline.steps()[need.step as usize].name;
+                return Err(Violation(format!(
+                    "step \"{}\" of run {id} began before \"{needed}\"",
+                    said.name
+                )));
+            }
+        }
+        if job.is_ended() && going > 0 {
+            return Err(Violation(format!("run {id} has ended and {going} of its steps go on")));
+        }
+        if job.state == State::Open && going == 0 {
+            return Err(Violation(format!("run {id} has not ended and nothing of it goes on")));
+        }
+        Ok(())
+    }
+}
