@@ -572,6 +572,92 @@ typedef struct {
 } forebay_submit_t;
 
 
+/* ---- Pipelines -----------------------------------------------------------------------------------------------
+ *
+ * A pipeline is a named directed graph of steps. Each step is a job; it begins when the steps it needs are done, and may be
+ * given their results as frames behind its own payload. forebay_client_run hands a pipeline to the broker, which executes
+ * it as one run and keeps its state: the client may go and come back, and so may the broker, if it has a store.
+ *
+ * A run is a job too, with an id: forebay_client_wait, forebay_client_next, forebay_client_cancel and the other calls are
+ * for it as for any job. It is DONE when all its steps are, and its result has the results of the steps that no other needs,
+ * as frames in the order of the steps. When a step does not end DONE the run is FAILED, with the step's name and cause in
+ * its message; steps under way are cancelled, those behind it do not begin. The command "run.get" of forebay_client_admin
+ * shows a run with its steps and their times.
+ *
+ * A pipeline may be run any number of times, and changed between. Any thread may use it, also while another does. */
+
+/**
+ * Of forebay_pipeline_step: when the step does not end DONE the run goes on all the same, and steps that take its result are
+ * given an empty frame.
+ */
+#define FOREBAY_STEP_CONTINUE 8
+/** Of forebay_pipeline_after: the step is given the result of the one it needs. */
+#define FOREBAY_NEED_RESULT 1
+
+/** A named graph of steps. */
+typedef struct forebay_pipeline_t forebay_pipeline_t;
+
+/**
+ * Makes a pipeline without steps. `name` is what people know its runs by: 1 to 255 bytes of UTF-8 without control
+ * characters. The caller frees the pipeline by forebay_pipeline_free.
+ *
+ * FOREBAY_ERR_ARGUMENT for a name that cannot be, FOREBAY_ERR_OPTION when an option of the environment is wrong. Any
+ * thread. `err` may be NULL.
+ */
+FOREBAY_API
+forebay_status_t forebay_pipeline_new(const char *name,
+                                      forebay_pipeline_t **pipeline,
+                                      forebay_error_t **err);
+
+/**
+ * Adds a step. `step` is its name, 1 to 255 bytes of UTF-8 without control characters and once in the pipeline. `job` says its
+ * queue, payload (an empty one is none), headers and rules; its id, tag and want are not a step's and are 0. `flags` is 0 or
+ * FOREBAY_STEP_CONTINUE. Delay, queue timeout and deadline count from when the step may begin; its level is the run's. Everything is copied.
+ *
+ * FOREBAY_ERR_ARGUMENT for a name that is taken or cannot be, or a job that has what a step has not; FOREBAY_ERR_TOO_LARGE for a step
+ * more than 100,000. Any thread. `err` may be NULL.
+ */
+FOREBAY_API
+forebay_status_t forebay_pipeline_step(forebay_pipeline_t *pipeline,
+                                       const char *step,
+                                       const forebay_submit_t *job,
+                                       uint32_t flags,
+                                       forebay_error_t **err);
+
+/**
+ * Has `step` begin only when `needs` is done. `flags` is 0, or FOREBAY_NEED_RESULT: `step` is then given the frames of its
+ * result, one empty frame for a result without any, behind its own payload and those of what it was said to need before. Both
+ * were added before.
+ *
+ * FOREBAY_ERR_NOT_FOUND for a step that was not, FOREBAY_ERR_CYCLE for a step that needs itself, FOREBAY_ERR_ARGUMENT for what
+ * was said before. A longer circle is found by forebay_client_run. Any thread. `err` may be NULL.
+ */
+FOREBAY_API
+forebay_status_t forebay_pipeline_after(forebay_pipeline_t *pipeline,
+                                        const char *step,
+                                        const char *needs,
+                                        uint32_t flags,
+                                        forebay_error_t **err);
+
+/**
+ * Writes the graph in the language of Graphviz: up to `cap` bytes, the last of them 0. Returns how long the text is without that
+ * 0; when that is not below `cap`, the text was cut. `buf` may be NULL when `cap` is 0.
+ *
+ * Any thread; 0 for a `pipeline` of NULL.
+ */
+FOREBAY_API
+size_t forebay_pipeline_dot(const forebay_pipeline_t *pipeline,
+                            char *buf,
+                            size_t cap);
+
+/**
+ * Frees a pipeline; its runs go on. A `pipeline` of NULL is nothing.
+ *
+ * Any thread; nobody else may use the object any more.
+ */
+FOREBAY_API void forebay_pipeline_free(forebay_pipeline_t *pipeline);
+
+
 /* ---- Results -------------------------------------------------------------------------------------------------
  *
  * One piece of news about a job: its result, progress, a partial result, or the answer to an operator's command. It
@@ -729,6 +815,24 @@ forebay_status_t forebay_client_submit(forebay_client_t *client,
                                        forebay_id_t *ids,
                                        size_t *accepted,
                                        forebay_error_t **err);
+
+/**
+ * Hands a pipeline to the broker as a run, and waits until the broker holds it. `job` says the run's id, options, delay, deadline,
+ * headers, tag and want, as it does for a job; it has no queue and no payload. `job` may be NULL. A run is DONE, FAILED, CANCELLED or EXPIRED
+ * as one; deadline and level are those of the whole run.
+ *
+ * `*run` is written, whatever the status, as soon as the arguments are valid. `run` may be NULL. `err` may be NULL.
+ *
+ * FOREBAY_ERR_CYCLE when steps wait for each other in a circle or none can begin, FOREBAY_ERR_ARGUMENT for a pipeline without steps; else
+ * as for forebay_client_submit.
+ */
+FOREBAY_API
+forebay_status_t forebay_client_run(forebay_client_t *client,
+                                    const forebay_pipeline_t *pipeline,
+                                    const forebay_submit_t *job,
+                                    int64_t timeout_ms,
+                                    forebay_id_t *run,
+                                    forebay_error_t **err);
 
 /**
  * Takes `n` jobs into the client's window and returns at once; they are sent as fast as the broker takes them. What

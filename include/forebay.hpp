@@ -571,6 +571,43 @@ private:
     std::optional<forebay::result> part_, result_;
 };
 
+/// A graph of steps, each a job, which client::run has the broker execute as one run.
+class pipeline {
+public:
+    explicit pipeline(const std::string &name) {
+        detail::caught caught;
+        forebay_pipeline_t *made = nullptr;
+        caught.check(forebay_pipeline_new(name.c_str(), &made, caught.out()));
+        pipeline_.reset(made);
+    }
+
+    /// Adds a step. With `may_fail` the run goes on when it does not end DONE.
+    pipeline &step(const std::string &name, const submit &job, bool may_fail = false) {
+        detail::caught caught;
+        detail::raw_submits jobs(&job, 1);
+        const std::uint32_t flags = may_fail ? FOREBAY_STEP_CONTINUE : 0;
+        caught.check(forebay_pipeline_step(raw(), name.c_str(), jobs.data(), flags, caught.out()));
+        return *this;
+    }
+    /// Has `step` begin behind `needs`, whose result it is given unless `takes_result` is false.
+    pipeline &after(const std::string &step, const std::string &needs, bool takes_result = true) {
+        detail::caught caught;
+        const std::uint32_t flags = takes_result ? FOREBAY_NEED_RESULT : 0;
+        caught.check(forebay_pipeline_after(raw(), step.c_str(), needs.c_str(), flags, caught.out()));
+        return *this;
+    }
+    /// The graph in the language of Graphviz.
+    std::string dot() const {
+        std::string text(forebay_pipeline_dot(raw(), nullptr, 0), '\0');
+        forebay_pipeline_dot(raw(), text.data(), text.size() + 1);
+        return text;
+    }
+    forebay_pipeline_t *raw() const noexcept { return pipeline_.get(); }
+
+private:
+    detail::owned<forebay_pipeline_t, forebay_pipeline_free> pipeline_;
+};
+
 /// A connection that submits jobs. Its calls may come from any thread.
 class client {
 public:
@@ -597,6 +634,24 @@ public:
     std::vector<forebay::id> submit(const std::vector<forebay::submit> &jobs,
                                     milliseconds timeout = forever) {
         return submit_many(jobs.data(), jobs.size(), timeout);
+    }
+    /// Returns when the broker holds the run; it is waited for, cancelled and acknowledged like a job.
+    forebay::id run(const pipeline &what, milliseconds timeout = forever) {
+        return run(what, forebay::submit(std::string()), timeout);
+    }
+    /// The same with an id, options, a deadline ... of the run as a whole; queue and payload are not looked at.
+    forebay::id run(const pipeline &what, const forebay::submit &settings, milliseconds timeout = forever) {
+        detail::caught caught;
+        detail::raw_submits said(&settings, 1);
+        forebay_submit_t job = *said.data();
+        job.queue = nullptr;
+        job.payload = nullptr;
+        job.payload_len = 0;
+        job.frames_len = 0;
+        job.buffer = nullptr;
+        forebay_id_t made{};
+        caught.check(forebay_client_run(raw(), what.raw(), &job, timeout.count(), &made, caught.out()));
+        return made;
     }
     /// A call in two halves: returns when the broker holds the job, and the future has its result.
     future start(forebay::submit job, milliseconds timeout = forever);

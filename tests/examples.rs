@@ -185,6 +185,16 @@ fn poll_loop_needs_no_thread_of_its_own() {
 }
 
 #[test]
+fn a_pipeline_hands_results_from_step_to_step() {
+    let broker = Broker::start(binary!());
+    for language in FOLDERS {
+        let program = format!("{language}/pipeline");
+        assert_eq!(client(&broker, &program, &[]).success().text(), "DONE: Hello, 25!\n");
+        assert_eq!(client(&broker, &program, &["5", "12"]).success().text(), "DONE: Hello, 169!\n");
+    }
+}
+
+#[test]
 fn embedded_needs_no_other_process() {
     for language in FOLDERS {
         let program = prefix!().example(&format!("{language}/embedded"));

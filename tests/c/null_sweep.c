@@ -232,6 +232,57 @@ static void a_client(void) {
     ALLOWED(forebay_client_free, client, 1);
 }
 
+static void a_pipeline(void) {
+    forebay_pipeline_t *pipeline, *other = NULL;
+    forebay_submit_t job = {.struct_size = sizeof job};
+    forebay_id_t run;
+    char dot[8];
+    job.queue = "nobody";
+    CHECK(forebay_pipeline_new("p", &pipeline, NULL) == FOREBAY_OK);
+    REFUSED(forebay_pipeline_new, name, forebay_pipeline_new(NULL, &other, &err));
+    NOT_UTF8(forebay_pipeline_new, name, forebay_pipeline_new(bad_text, &other, &err));
+    REFUSED(forebay_pipeline_new, pipeline, forebay_pipeline_new("p", NULL, &err));
+    ALLOWED(forebay_pipeline_new, err, forebay_pipeline_new("", &other, NULL) == FOREBAY_ERR_ARGUMENT);
+    CHECK(other == NULL);
+    REFUSED(forebay_pipeline_step, pipeline, forebay_pipeline_step(NULL, "a", &job, 0, &err));
+    REFUSED(forebay_pipeline_step, step, forebay_pipeline_step(pipeline, NULL, &job, 0, &err));
+    NOT_UTF8(forebay_pipeline_step, step, forebay_pipeline_step(pipeline, bad_text, &job, 0, &err));
+    REFUSED(forebay_pipeline_step, job, forebay_pipeline_step(pipeline, "a", NULL, 0, &err));
+    CHECK(forebay_pipeline_step(pipeline, "a", &job, 1, NULL) == FOREBAY_ERR_ARGUMENT);
+    ALLOWED(forebay_pipeline_step, err, forebay_pipeline_step(pipeline, "a", &job, 0, NULL) == FOREBAY_OK);
+    CHECK(forebay_pipeline_step(pipeline, "b", &job, FOREBAY_STEP_CONTINUE, NULL) == FOREBAY_OK);
+    job.tag = 1;
+    CHECK(forebay_pipeline_step(pipeline, "c", &job, 0, NULL) == FOREBAY_ERR_ARGUMENT);
+    job.tag = 0;
+    REFUSED(forebay_pipeline_after, pipeline, forebay_pipeline_after(NULL, "b", "a", 0, &err));
+    REFUSED(forebay_pipeline_after, step, forebay_pipeline_after(pipeline, NULL, "a", 0, &err));
+    NOT_UTF8(forebay_pipeline_after, step, forebay_pipeline_after(pipeline, bad_text, "a", 0, &err));
+    REFUSED(forebay_pipeline_after, needs, forebay_pipeline_after(pipeline, "b", NULL, 0, &err));
+    NOT_UTF8(forebay_pipeline_after, needs, forebay_pipeline_after(pipeline, "b", bad_text, 0, &err));
+    CHECK(forebay_pipeline_after(pipeline, "b", "a", 2, NULL) == FOREBAY_ERR_ARGUMENT);
+    CHECK(forebay_pipeline_after(pipeline, "b", "b", 0, NULL) == FOREBAY_ERR_CYCLE);
+    ALLOWED(forebay_pipeline_after, err, forebay_pipeline_after(pipeline, "b", "a", 1, NULL) == FOREBAY_OK);
+    NOTHING(forebay_pipeline_dot, pipeline, forebay_pipeline_dot(NULL, dot, sizeof dot) == 0);
+    ALLOWED(forebay_pipeline_dot, buf, forebay_pipeline_dot(pipeline, NULL, 0) > sizeof dot);
+    CHECK(forebay_pipeline_dot(pipeline, dot, sizeof dot) > sizeof dot && strcmp(dot, "digraph") == 0);
+
+    job.queue = NULL;
+    REFUSED(forebay_client_run, client, forebay_client_run(NULL, pipeline, &job, 0, &run, &err));
+    REFUSED(forebay_client_run, pipeline, forebay_client_run(client, NULL, &job, 0, &run, &err));
+    ALLOWED(forebay_client_run, job, forebay_client_run(client, pipeline, NULL, 30000, &run, NULL) == FOREBAY_OK);
+    CHECK(forebay_client_cancel(client, &run, NULL, 30000, NULL) == FOREBAY_OK);
+    job.deadline_ms = 1;
+    ALLOWED(forebay_client_run, run, forebay_client_run(client, pipeline, &job, 30000, NULL, NULL) == FOREBAY_OK);
+    job.queue = "nobody";
+    ALLOWED(forebay_client_run, err,
+            forebay_client_run(client, pipeline, &job, 30000, &run, NULL) == FOREBAY_ERR_ARGUMENT);
+    CHECK(forebay_pipeline_after(pipeline, "a", "b", 0, NULL) == FOREBAY_OK);
+    CHECK(forebay_client_run(client, pipeline, NULL, 30000, &run, NULL) == FOREBAY_ERR_CYCLE);
+    forebay_pipeline_free(pipeline);
+    forebay_pipeline_free(NULL);
+    ALLOWED(forebay_pipeline_free, pipeline, 1);
+}
+
 static void a_result(void) {
     forebay_submit_t submit = a_job("q", "payload");
     forebay_job_t *job = NULL;
@@ -466,6 +517,7 @@ int main(int argc, char **argv) {
     texts_and_ids();
     some_options();
     a_client();
+    a_pipeline();
     a_result();
     a_worker();
     a_job_to_do();

@@ -66,6 +66,7 @@ from .errors import (
 )
 from .future import JobFuture
 from .job import Job
+from .pipeline import Pipeline
 from .result import Result
 from .worker import Worker
 
@@ -110,6 +111,7 @@ __all__ = [
     "OutOfMemoryError",
     "Outcome",
     "PanicError",
+    "Pipeline",
     "ProtocolError",
     "Release",
     "RemoteTraceback",

@@ -209,6 +209,15 @@ class Submission:
         self._kept.append(array)
 
 
+def run_settings(
+    headers: Optional[codec.Headers], id: Optional[UUID], rules: Mapping[str, Any]
+) -> Submission:
+    """What is said of a run: its pipeline says where its steps go and what they carry."""
+    settings = Submission("run", b"", headers, id, rules)
+    settings.struct.queue, settings.struct.payload, settings.struct.payload_len = None, None, 0
+    return settings
+
+
 def frame_array(addresses: "List[Tuple[Optional[int], int, Any]]") -> Any:
     """The frames as the library takes them."""
     array = (_c.forebay_frame_t * len(addresses))()

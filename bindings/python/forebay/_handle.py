@@ -92,12 +92,12 @@ class Handle(Forgetful):
 
         return out if apart(self, inside) == _c.OK else None
 
-    def do(self, function: Any, *arguments: Any, timeout: Any) -> None:
-        """Calls a function that waits until something is done, so that Ctrl-C ends it."""
+    def do(self, function: Any, *arguments: Any, timeout: Any, behind: Any = ()) -> None:
+        """Calls a function that waits until something is done, so that Ctrl-C ends it. `behind` stands behind the timeout."""
 
         def inside() -> int:
             with self as pointer:
-                return call(function, pointer, *arguments, milliseconds(timeout))
+                return call(function, pointer, *arguments, milliseconds(timeout), *behind)
 
         if apart(self, inside) != _c.OK:
             raise TimedOut(f"nothing came within {timeout} s")

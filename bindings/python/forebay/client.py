@@ -18,13 +18,14 @@ from typing import Any, Dict, Optional
 from uuid import UUID
 
 from . import _c, _desk
-from ._desk import Desk
+from ._desk import Desk, run_settings
 from ._library import Forgetful, call, lib
 from .caller import ROOM_S, Caller
 from .codec import Headers
 from .errors import BusyError, Error, TimedOut, error_of
 from .future import JobFuture, News, Seconds
 from .options import Options, pointer
+from .pipeline import Pipeline
 from .result import Result
 
 
@@ -108,6 +109,30 @@ class Client(Caller, Forgetful):
             f"the job {id} has not ended",
             timeout,
         )
+
+    def run(
+        self,
+        pipeline: Pipeline,
+        *,
+        timeout: Seconds = 30,
+        id: Optional[UUID] = None,
+        headers: Optional[Headers] = None,
+        **rules: Any,
+    ) -> UUID:
+        """Hands a pipeline in, waits until the broker holds its run, and gives the run's id, for `wait` and `cancel`.
+
+        `rules` are for the run as a whole, such as `deadline_ms` and `level`. The run's result has the results of the steps
+        that no other needs as its frames.
+        """
+        run, settings = _c.forebay_id_t(), run_settings(headers, id, rules)
+        self._its_desk().handle.do(
+            lib.forebay_client_run,
+            pipeline.pointer,
+            ctypes.byref(settings.struct),
+            timeout=timeout,
+            behind=(ctypes.byref(run),),
+        )
+        return UUID(bytes=bytes(run.bytes))
 
     def peek(self, id: UUID, timeout: Seconds = 10) -> Result:
         """How a job stands, without taking its result."""

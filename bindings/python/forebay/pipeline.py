@@ -1,0 +1,74 @@
+"""Pipelines: graphs of steps, each a job, which a broker executes as one run.
+
+Invariant: the library holds the graph, and its errors come through.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from ctypes import byref
+from typing import Any, Iterable, Optional
+
+from . import _c
+from ._desk import Submission
+from ._library import call, lib
+from .codec import Headers
+
+_free = lib.forebay_pipeline_free
+
+
+class Pipeline:
+    """A graph of steps; `Client.run` has it executed, any number of times.
+
+    Each step is a job. It begins when the steps it needs are done, and is given their results as frames behind its own
+    payload:
+
+        page = Pipeline("page")
+        page.step("text", "fetch", b"http://localhost/")
+        page.step("words", "count-words", needs=["text"])
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.pointer = ctypes.POINTER(_c.forebay_pipeline_t)()
+        call(lib.forebay_pipeline_new, name.encode(), byref(self.pointer))
+
+    def __del__(self) -> None:
+        pointer = getattr(self, "pointer", None)
+        if pointer:
+            _free(pointer)
+
+    def step(
+        self,
+        name: str,
+        queue: str,
+        payload: Any = b"",
+        *,
+        needs: Iterable[str] = (),
+        after: Iterable[str] = (),
+        may_fail: bool = False,
+        headers: Optional[Headers] = None,
+        **rules: Any,
+    ) -> "Pipeline":
+        """Adds a step behind those it `needs`, whose results it is given in that order, and those it is only to come `after`.
+
+        With `may_fail` the run goes on without its result when it does not end DONE. `rules` are the keys of the family
+        "job" in docs/OPTIONS.md without its name.
+        """
+        submission = Submission(queue, payload, headers, None, rules)
+        flags = _c.STEP_CONTINUE if may_fail else 0
+        call(lib.forebay_pipeline_step, self.pointer, name.encode(), byref(submission.struct), flags)
+        for needed in needs:
+            call(
+                lib.forebay_pipeline_after, self.pointer, name.encode(), needed.encode(), _c.NEED_RESULT
+            )
+        for before in after:
+            call(lib.forebay_pipeline_after, self.pointer, name.encode(), before.encode(), 0)
+        return self
+
+    def dot(self) -> str:
+        """The graph in the language of Graphviz."""
+        length = lib.forebay_pipeline_dot(self.pointer, None, 0)
+        text = ctypes.create_string_buffer(length + 1)
+        lib.forebay_pipeline_dot(self.pointer, text, length + 1)
+        return text.value.decode()

@@ -1,0 +1,56 @@
+"""Pipelines: built, run, and what they raise."""
+
+import uuid
+
+from rig import SOON, Rig
+
+import forebay
+
+
+def frames(value, job):
+    return b"+".join(bytes(frame) for frame in job.frames)
+
+
+class Runs(Rig):
+    def test_results_go_from_step_to_step(self):
+        self.worker({"upper": lambda value: bytes(value).upper(), "join": frames})
+        client = self.client()
+        pipeline = forebay.Pipeline("letters")
+        pipeline.step("a", "upper", b"a").step("b", "upper", b"b", priority=8, run_ms="1m")
+        pipeline.step("joined", "join", b"x", needs=["b", "a"])
+        self.assertIn('"a" -> "joined"', pipeline.dot())
+        for id in (None, uuid7()):
+            run = client.run(pipeline, id=id, deadline_ms=60_000)
+            self.assertTrue(id is None or run == id)
+            result = client.wait(run, SOON)
+            self.assertEqual((result.outcome, result.data), (forebay.Outcome.DONE, b"x+B+A"))
+        shown = client.admin("run.get", id=str(run))
+        self.assertEqual([step["outcome"] for step in shown["step_list"]], ["DONE"] * 3)
+
+    def test_a_step_that_fails_names_itself(self):
+        def fail(value):
+            raise forebay.Fail("no good", retry=False)
+
+        self.worker({"fail": fail})
+        client = self.client()
+        pipeline = forebay.Pipeline("p").step("a", "fail", attempts=1).step("b", "fail", needs=["a"])
+        result = client.wait(client.run(pipeline), SOON)
+        self.assertEqual(result.outcome, forebay.Outcome.FAILED)
+        self.assertIn('step "a" ended FAILED', result.message)
+
+    def test_what_is_wrong_is_said(self):
+        pipeline = forebay.Pipeline("p").step("a", "q").step("b", "q", needs=["a"])
+        with self.assertRaisesRegex(forebay.NotFoundError, "no step \"c\""):
+            pipeline.step("d", "q", needs=["c"])
+        with self.assertRaisesRegex(forebay.ArgumentError, "two steps \"a\""):
+            pipeline.step("a", "q")
+        with self.assertRaisesRegex(forebay.CycleError, "needs itself"):
+            pipeline.step("e", "q", after=["e"])
+        with self.assertRaises(forebay.ArgumentError):
+            self.client().run(forebay.Pipeline("empty"))
+
+
+def uuid7():
+    id = forebay._c.forebay_id_t()
+    forebay._library.lib.forebay_id_new(id)
+    return uuid.UUID(bytes=bytes(id.bytes))
