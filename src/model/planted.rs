@@ -95,12 +95,6 @@ faults! {
     ExecuteTwice,
     /// What a torn connection swallowed is not sent again.
     LoseUnacknowledged,
-    /// A step begins when one of those it needs is done.
-    StartStepEarly,
-    /// A run that has ended leaves its steps going.
-    LeaveStepsGoing,
-    /// After a restart a run does not know that a step has ended.
-    ForgetStepEndAtRestart,
 }
 
 /// The one this process has.

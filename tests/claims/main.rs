@@ -13,6 +13,7 @@ mod events;
 mod hosts;
 mod idle;
 mod library;
+mod runs;
 mod silent;
 mod squares;
 mod workers;

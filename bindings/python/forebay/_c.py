@@ -76,6 +76,8 @@ LOG_INFO = 3
 LOG_DEBUG = 4
 LOG_TRACE = 5
 ID_TEXT_CAP = 37
+STEP_CONTINUE = 8
+NEED_RESULT = 1
 PLUGIN_ABI = 1
 
 
@@ -135,6 +137,10 @@ class forebay_submit_t(ctypes.Structure):
         ("want", c_uint32),
         ("reserved", c_uint32),
     ]
+
+
+class forebay_pipeline_t(ctypes.Structure):
+    pass
 
 
 class forebay_result_t(ctypes.Structure):
@@ -294,6 +300,36 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
         ),
     ),
     "forebay_buffer_free": (None, (POINTER(forebay_buffer_t),)),
+    "forebay_pipeline_new": (
+        c_int32,
+        (
+            c_char_p,
+            POINTER(POINTER(forebay_pipeline_t)),
+            POINTER(POINTER(forebay_error_t)),
+        ),
+    ),
+    "forebay_pipeline_step": (
+        c_int32,
+        (
+            POINTER(forebay_pipeline_t),
+            c_char_p,
+            POINTER(forebay_submit_t),
+            c_uint32,
+            POINTER(POINTER(forebay_error_t)),
+        ),
+    ),
+    "forebay_pipeline_after": (
+        c_int32,
+        (
+            POINTER(forebay_pipeline_t),
+            c_char_p,
+            c_char_p,
+            c_uint32,
+            POINTER(POINTER(forebay_error_t)),
+        ),
+    ),
+    "forebay_pipeline_dot": (c_size_t, (POINTER(forebay_pipeline_t), POINTER(c_char), c_size_t)),
+    "forebay_pipeline_free": (None, (POINTER(forebay_pipeline_t),)),
     "forebay_result_view": (c_int32, (POINTER(forebay_result_t), POINTER(forebay_result_view_t))),
     "forebay_result_frame": (c_void_p, (POINTER(forebay_result_t), c_uint32, POINTER(c_size_t))),
     "forebay_result_header_at": (
@@ -328,6 +364,17 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
             c_int64,
             POINTER(forebay_id_t),
             POINTER(c_size_t),
+            POINTER(POINTER(forebay_error_t)),
+        ),
+    ),
+    "forebay_client_run": (
+        c_int32,
+        (
+            POINTER(forebay_client_t),
+            POINTER(forebay_pipeline_t),
+            POINTER(forebay_submit_t),
+            c_int64,
+            POINTER(forebay_id_t),
             POINTER(POINTER(forebay_error_t)),
         ),
     ),

@@ -22,7 +22,6 @@ use crate::model::{
     Body, Failure, Index, JobId, JobRules, Level, Now, Outcome, Pipeline, ReplyMode, Status, Submission,
     Verdict,
 };
-use crate::model::{Planted, planted};
 use crate::wire::codec::pipeline;
 
 /// A run whose job is in the table.
@@ -299,9 +298,7 @@ impl JobTable {
     fn clear_up(&mut self, now: Now, id: JobId) {
         let Some(run) = self.runs.by_id.get_mut(&id) else { return };
         run.pipeline.drop_payloads();
-        if !planted(Planted::LeaveStepsGoing) {
-            self.cancel_steps(now, id);
-        }
+        self.cancel_steps(now, id);
         if let Some(&slot) = self.ids.get(&id)
             && self.job(slot).reply == ReplyMode::None
         {
@@ -391,7 +388,7 @@ impl JobTable {
         if let Some(run) = self.runs.by_id.get_mut(&run) {
             run.graph.restore(step);
         }
-        if has_ended && !planted(Planted::ForgetStepEndAtRestart) {
+        if has_ended {
             self.end_step(run, step);
         }
     }

@@ -1,0 +1,125 @@
+//! Runs of pipelines: the order of their steps, over a restart of the broker too, and what is said of those that end badly.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+use support::{Folder, SOON, Stage, Worker, eventually, run};
+
+use crate::claim;
+
+/// Steps of each half: as claimed in an optimised build, fewer otherwise.
+const HALF: usize = if cfg!(debug_assertions) { 100 } else { 500 };
+/// What each of the first half takes.
+const STEP_S: f64 = 0.01;
+const WORKERS: usize = 4;
+
+fn show(stage: &Stage, id: &str) -> Value {
+    run(&mut stage.broker.cli(&["pipeline", "show", id, "--json"]), SOON).success().json()
+}
+
+/// Begins a run of these steps and gives its id.
+fn start(stage: &Stage, steps: Value) -> String {
+    let path = stage.broker.folder().join("run.json");
+    std::fs::write(&path, json!({ "name": "claimed", "steps": steps }).to_string()).expect("a file");
+    stage.cli(&["pipeline", "run", path.to_str().expect("UTF-8")]).trim_end().to_owned()
+}
+
+/// 500 steps of 10 ms before 500 others, each of which needs all of the first, with 4 workers and the broker killed with -9 in
+/// the middle of the first and of the second half: not one of the second begins before the last of the first is done.
+#[test]
+fn first_before_second() {
+    let folder = Folder::new();
+    let store = folder.join("store");
+    let mut stage = support::stage!(&["--store", store.to_str().expect("UTF-8"), "--reattach-ms", "5000"]);
+    let workers: Vec<Worker> = (0..WORKERS).map(|_| stage.worker_unawaited("work")).collect();
+    stage.wait_for_workers("work", WORKERS);
+    let first: Vec<String> = (0..HALF).map(|i| format!("first {i}")).collect();
+    let mut steps: Vec<Value> = first
+        .iter()
+        .map(|name| json!({ "name": name, "queue": "work", "data": format!("burn {STEP_S}") }))
+        .collect();
+    steps.extend((0..HALF).map(
+        |i| json!({ "name": format!("second {i}"), "queue": "work", "data": "echo x", "after": first }),
+    ));
+    let id = start(&stage, steps.into());
+    let begun = |workers: &[Worker]| workers.iter().map(|worker| worker.starts().len()).sum::<usize>();
+    for part in [HALF / 2, HALF + HALF / 4] {
+        eventually("the middle", SOON * 2, || (begun(&workers) >= part).then_some(()));
+        stage.broker.kill();
+        stage.broker.restart();
+    }
+    let shown = eventually("the end of the run", SOON * 2, || {
+        Some(show(&stage, &id)).filter(|shown| shown["stage"] == "ended")
+    });
+    assert_eq!(
+        (&shown["outcome"], &shown["steps_done"]),
+        (&"DONE".into(), &(2 * HALF).into()),
+        "{}",
+        shown["message"]
+    );
+
+    let steps = shown["step_list"].as_array().expect("its steps");
+    let ids =
+        |half: &[Value]| half.iter().map(|step| step["job"].as_str().expect("an id").to_owned()).collect();
+    let (first, second): (BTreeSet<String>, BTreeSet<String>) = (ids(&steps[..HALF]), ids(&steps[HALF..]));
+    let starts: Vec<_> = workers.iter().flat_map(|worker| worker.starts()).collect();
+    let early = starts.iter().filter(|start| second.contains(&start.id)).map(|start| start.at_us).min();
+    let early = early.expect("a second step");
+    let late = starts.iter().filter(|start| first.contains(&start.id) && start.at_us >= early).count();
+    // By the broker's clock: the last of the first half had ended when the first of the second was queued.
+    let moment = |step: &Value, field: &str| step[field].as_u64().expect("a time");
+    let ended = steps[..HALF].iter().map(|step| moment(step, "ended_ms")).max();
+    let overtaken = steps[HALF..].iter().filter(|step| Some(moment(step, "queued_ms")) < ended).count();
+    claim(
+        "first_before_second",
+        format!(
+            "{HALF} and {HALF} steps, the broker killed twice: {} done, {} begun by the workers, {late} of the first begun and \
+             {overtaken} of the second queued out of turn",
+            shown["steps_done"],
+            starts.len()
+        ),
+        "all done, none out of turn",
+    );
+    assert_eq!((late, overtaken), (0, 0));
+    let distinct: BTreeSet<_> = starts.iter().map(|start| &start.id).collect();
+    assert_eq!(distinct.len(), 2 * HALF);
+}
+
+/// A failing step, a cancelled run and an unknown queue: each is told plainly by `pipeline show`.
+#[test]
+fn runs_that_end_badly_say_why() {
+    let stage = support::stage!();
+    let _worker = stage.worker("work", 1);
+    let chain = |first: Value| {
+        start(
+            &stage,
+            json!([first, { "name": "behind", "queue": "work", "data": "echo x", "needs": ["first"] }]),
+        )
+    };
+    let told = |id: &str| stage.cli(&["pipeline", "show", id]);
+    let failing = chain(json!({ "name": "first", "queue": "work", "data": "fail no good" }));
+    eventually("its end", SOON, || (show(&stage, &failing)["stage"] == "ended").then_some(()));
+    let waiting = chain(json!({ "name": "first", "queue": "nowhere", "data": "x" }));
+    let unknown = told(&waiting);
+    stage.cli(&["cancel", &waiting, "--reason", "no longer wanted"]);
+    let (failed, cancelled) = (told(&failing), told(&waiting));
+    let expected = [
+        (&failed, "FAILED, 0 of 2 steps done"),
+        (&failed, "step \"first\" ended FAILED: no good"),
+        (&failed, "the run ended before it"),
+        (&unknown, "RUNNING, 0 of 2 steps done"),
+        (&unknown, "no worker serves queue \"nowhere\""),
+        (&unknown, "waits for first"),
+        (&cancelled, "CANCELLED, 0 of 2 steps done"),
+        (&cancelled, "no longer wanted"),
+    ];
+    let said = expected.iter().filter(|(text, wanted)| text.contains(wanted)).count();
+    claim(
+        "runs_that_end_badly_say_why",
+        format!("{said} of {} sentences there", expected.len()),
+        "all of them, on a failing step, a cancelled run and an unknown queue",
+    );
+    for (text, wanted) in expected {
+        assert!(text.contains(wanted), "no {wanted:?} in\n{text}");
+    }
+}
