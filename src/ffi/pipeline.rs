@@ -90,7 +90,7 @@ pub unsafe extern "C" fn forebay_pipeline_step(
         // SAFETY: NULL, or what the contract says.
         let (pipeline, step, job) = unsafe {
             let pipeline = arg::object(pipeline, "pipeline")?;
-            (&*pipeline, arg::text(step, "step")?, submit::read_one(job, &pipeline.job)?)
+            (pipeline, arg::text(step, "step")?, submit::read_one(job, &pipeline.job)?)
         };
         check_flags(flags, FOREBAY_STEP_CONTINUE)?;
         if job.id.is_some() || job.tag != 0 || job.want != Want::default() {

@@ -367,7 +367,8 @@ mod tests {
 
     #[test]
     fn what_is_not_sound_is_refused_and_names_the_step() {
-        let cases: &[(&[&str], &[(&str, &str)], Status, &str)] = &[
+        type Case<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], Status, &'a str);
+        let cases: &[Case<'_>] = &[
             (&[], &[], Status::Argument, "no step"),
             (&["a", "a"], &[], Status::Argument, "two steps \"a\""),
             (&[""], &[], Status::Argument, "is empty"),

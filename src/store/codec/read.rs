@@ -59,7 +59,7 @@ impl Decoder {
         let mut from = Reader(bytes);
         let record = match kind {
             Kind::Booted => Record::Booted { epoch: from.uint()?, broker: from.bytes16("the broker's id")? },
-            Kind::Submitted => self.submitted(&mut from)?,
+            Kind::Submitted => self.submitted(&mut from, version)?,
             Kind::Leased => Record::Leased { id: from.id()?, token: from.uint()? },
             Kind::Started => Record::Started {
                 id: from.id()?,
@@ -102,7 +102,7 @@ impl Decoder {
         if from.0.is_empty() { Ok(record) } else { Err(CodecError::Trailing) }
     }
 
-    fn submitted(&mut self, from: &mut Reader) -> Result<Record, CodecError> {
+    fn submitted(&mut self, from: &mut Reader, version: u8) -> Result<Record, CodecError> {
         let (id, sequence, wall_ms) = (from.id()?, from.uint()?, from.uint()?);
         let Shared { owner, queue, rules } = self.submitter(from)?;
         let job = Submission {
@@ -117,8 +117,7 @@ impl Decoder {
             content: from.bytes_or_nil()?.map(<[u8]>::to_vec),
             headers: from.headers()?,
             body: from.body()?,
-            // Version 1 ends here. A record that is copied forward keeps its bytes, whichever version that is.
-            is_run: !from.0.is_empty() && from.boolean()?,
+            is_run: version >= 2 && from.boolean()?,
         };
         Ok(Record::Submitted { owner, job: job.into(), rules, wall_ms, sequence, stored_len: 0 })
     }

@@ -115,7 +115,7 @@ fn every_kind_survives_the_round_trip_within_its_bound() {
         assert!(bytes.len() <= encoded_len_max(&record), "{record:?}");
         let kind = Kind::of(&record);
         assert_eq!(Kind::from_number(kind as u8), Some(kind));
-        assert_eq!(decoder.decode(kind, kind.version(), &bytes), Ok(record));
+        assert_eq!(decoder.decode(kind, version_of(&record), &bytes), Ok(record));
     }
 }
 
@@ -130,9 +130,27 @@ fn what_is_cut_or_followed_by_more_is_no_record() {
             assert!(decoder.decode(kind, 1, &bytes[..cut]).is_err(), "{kind:?} cut at {cut}");
         }
         bytes.push(0);
+        let later = kind.version() + 1;
         assert_eq!(decoder.decode(kind, 1, &bytes), Err(CodecError::Trailing));
-        assert_eq!(decoder.decode(kind, 2, &bytes), Err(CodecError::Version(2)));
+        assert_eq!(decoder.decode(kind, later, &bytes), Err(CodecError::Version(later)));
     }
+}
+
+#[test]
+fn only_a_run_is_written_in_a_version_that_older_brokers_refuse() {
+    let mut decoder = Decoder::default();
+    let Record::Submitted { owner, job, rules, wall_ms, sequence, stored_len } = every().swap_remove(1)
+    else {
+        panic!("the second is a submission")
+    };
+    let job = Submission { is_run: true, ..Arc::unwrap_or_clone(job) }.into();
+    let run = Record::Submitted { owner, job, rules, wall_ms, sequence, stored_len };
+    let mut bytes = Vec::new();
+    encode(&run, &mut bytes);
+    assert_eq!(version_of(&run), 2);
+    assert_eq!(decoder.decode(Kind::Submitted, 1, &bytes), Err(CodecError::Trailing));
+    assert_eq!(decoder.decode(Kind::Submitted, 2, &bytes), Ok(run));
+    assert!(every().iter().all(|record| version_of(record) == 1));
 }
 
 #[test]

@@ -69,6 +69,11 @@ impl Batch {
         next_lsn
     }
 
+    /// The version of the frame at `at`.
+    pub(super) fn version_at(&self, at: usize) -> u8 {
+        self.frames.binary_search_by_key(&at, |head| head.at).map_or(0, |found| self.frames[found].version)
+    }
+
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes
     }

@@ -366,9 +366,10 @@ impl<D: Disk> Journal<D> {
         if let Some(active) =
             active.filter(|active| active.number == place.segment && u64::from(place.offset) >= active.at)
         {
-            let at = (u64::from(place.offset) - active.at) as usize + HEAD_LEN;
+            let head_at = (u64::from(place.offset) - active.at) as usize;
+            let at = head_at + HEAD_LEN;
             let payload = self.batch.bytes()[at..at + place.len as usize].to_vec();
-            return Ok(ReadBack { version: kind.version(), payload });
+            return Ok(ReadBack { version: self.batch.version_at(head_at), payload });
         }
         let Some(segment) = self.segments.iter().find(|segment| segment.number == place.segment) else {
             return Err(StoreError::Fatal("the store failed: a segment in use is gone".into()));

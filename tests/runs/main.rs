@@ -1,0 +1,40 @@
+//! Runs in a storm: random graphs on the real table of jobs, with workers that fail, release and vanish, cancelled runs,
+//! slow syncs, and a broker that is killed and starts again on what was synced. Every step of it is judged.
+//!
+//! `FOREBAY_STORM_SEED=N` goes through one seed; `FOREBAY_STORM_SEEDS=N` through the first N.
+
+#[path = "../sim/random.rs"]
+mod random;
+mod storm;
+mod world;
+
+use storm::{Tally, storm};
+
+/// Seeds of a plain `cargo test`.
+const SEEDS: u64 = 400;
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok().map(|text| text.parse().expect("a number"))
+}
+
+#[test]
+fn every_rule_about_runs_holds_in_every_seed() {
+    let seeds = match number("FOREBAY_STORM_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("FOREBAY_STORM_SEEDS").unwrap_or(SEEDS),
+    };
+    let is_whole = seeds.end - seeds.start >= SEEDS;
+    let mut all = Tally::default();
+    for seed in seeds {
+        let tally = storm(seed).unwrap_or_else(|why| panic!("FOREBAY_STORM_SEED={seed}: {why}"));
+        all.add(&tally);
+    }
+    println!("{all:?}");
+    // A storm in which nothing happens shows nothing.
+    assert!(!is_whole || all.has_everything(), "{all:?}");
+}
+
+#[test]
+fn a_seed_takes_the_same_way_twice() {
+    assert_eq!(storm(7), storm(7));
+}

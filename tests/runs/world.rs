@@ -1,0 +1,528 @@
+//! The table of jobs, a store that is a list of batches, workers, and what each run was told to be and has come to: the
+//! judge's own account, made from what the table says and from nothing it keeps.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use forebay::core::job_table::{JobTable, TableConfig};
+use forebay::core::jobs::{
+    Allowance, Answer, Asker, Class, End, Event, Io, IoDone, Jobs, SessionId, Tag, WorkerId,
+};
+use forebay::core::record::Record;
+use forebay::model::pipeline::{Need, Pipeline, Step};
+use forebay::model::{
+    Body, Headers, JobId, JobOptions, Lease, Now, Outcome, Owner, QueueName, ReplyMode, Submission, Verdict,
+};
+use forebay::wire::codec::pipeline::encode;
+use forebay::wire::command::{Grant, Presented};
+
+use crate::random::Random;
+use crate::storm::{Tally, is_well};
+
+const WALL_MS: u64 = 1_780_000_000_000;
+const QUEUE: &str = "q";
+
+/// A run as it was submitted, and as far as was told of it.
+pub(crate) struct Run {
+    submission: Submission,
+    steps: Vec<Step>,
+    is_accepted: bool,
+    is_cancelled: bool,
+    /// The job of each step, once one was handed out.
+    jobs: Vec<Option<JobId>>,
+    ended: Vec<Option<Arc<Verdict>>>,
+    pub(crate) end: Option<Outcome>,
+}
+
+/// A job in a worker's hands.
+#[derive(Clone)]
+pub(crate) struct Held {
+    id: JobId,
+    attempt: u32,
+    is_begun: bool,
+}
+
+#[derive(Default)]
+pub(crate) struct Worker {
+    allowed: u64,
+    pub(crate) held: BTreeMap<Lease, Held>,
+}
+
+pub(crate) struct World {
+    config: TableConfig,
+    pub(crate) table: JobTable,
+    pub(crate) now: Now,
+    asker: Asker,
+    tags: Tag,
+    names: u64,
+    /// Batches that are not synced yet, and those that are.
+    pending: VecDeque<(u64, Vec<Record>)>,
+    records: Vec<Record>,
+    pub(crate) workers: BTreeMap<WorkerId, Worker>,
+    pub(crate) runs: BTreeMap<JobId, Run>,
+    submits: BTreeMap<Tag, JobId>,
+    presents: BTreeMap<Tag, (WorkerId, Held)>,
+    asks: BTreeMap<Tag, JobId>,
+    /// Which step a job is.
+    steps: BTreeMap<JobId, (JobId, usize)>,
+    pub(crate) tally: Tally,
+}
+
+impl World {
+    pub(crate) fn new(seed: u64, durable: bool) -> World {
+        let config = TableConfig { durable, seed, broker: [7; 16], ..TableConfig::default() };
+        World {
+            table: JobTable::new(config.clone()),
+            config,
+            now: Now { us: 1_000_000, wall_ms: WALL_MS },
+            asker: Asker { owner: Arc::new(Owner::default()), session: SessionId(1) },
+            tags: 0,
+            names: 0,
+            pending: VecDeque::new(),
+            records: Vec::new(),
+            workers: BTreeMap::new(),
+            runs: BTreeMap::new(),
+            submits: BTreeMap::new(),
+            presents: BTreeMap::new(),
+            asks: BTreeMap::new(),
+            steps: BTreeMap::new(),
+            tally: Tally::default(),
+        }
+    }
+
+    pub(crate) fn tag(&mut self) -> Tag {
+        self.tags += 1;
+        self.tags
+    }
+
+    /// A run of a random graph; needs go from later to earlier steps, in either order of declaration.
+    pub(crate) fn submit(&mut self, random: &mut Random) {
+        let id = JobId::new(self.now.wall_ms, random.bytes());
+        let len = random.between(1, 8) as usize;
+        let turned = random.chance(500);
+        let place = |at: usize| if turned { len - 1 - at } else { at };
+        let mut steps: Vec<Step> = (0..len).map(|at| step(id, at, random)).collect();
+        for at in 0..len {
+            for before in 0..at {
+                if !random.chance(350) {
+                    continue;
+                }
+                let need = Need { step: place(before) as u32, is_input: random.chance(700) };
+                steps[place(at)].needs.push(need);
+            }
+        }
+        let name = QueueName::new("storm").expect("a name");
+        let pipeline = Pipeline::new(name.clone(), steps.clone()).expect("needs go one way");
+        let submission = Submission {
+            id,
+            queue: name,
+            body: encode(&pipeline),
+            headers: Headers::default(),
+            options: JobOptions::default(),
+            resent: false,
+            reply: ReplyMode::Push,
+            content: None,
+            wants_progress: false,
+            wants_partial: false,
+            is_patient: false,
+            is_run: true,
+        };
+        let (jobs, ended) = (vec![None; len], vec![None; len]);
+        let run = Run {
+            submission: submission.clone(),
+            steps,
+            is_accepted: false,
+            is_cancelled: false,
+            jobs,
+            ended,
+            end: None,
+        };
+        self.runs.insert(id, run);
+        self.hand_in(submission);
+    }
+
+    fn hand_in(&mut self, submission: Submission) {
+        let tag = self.tag();
+        self.submits.insert(tag, submission.id);
+        self.table.submit(self.now, tag, &self.asker, submission);
+    }
+
+    pub(crate) fn submit_again(&mut self, random: &mut Random) {
+        if let Some(id) = self.pick_run(random) {
+            let submission = Submission { resent: true, ..self.runs[&id].submission.clone() };
+            self.hand_in(submission);
+        }
+    }
+
+    pub(crate) fn submit_what_is_not_accepted(&mut self) {
+        let lost = self.runs.values().filter(|run| !run.is_accepted);
+        let lost: Vec<Submission> = lost.map(|run| run.submission.clone()).collect();
+        lost.into_iter().for_each(|submission| self.hand_in(Submission { resent: true, ..submission }));
+    }
+
+    pub(crate) fn hire(&mut self, random: &mut Random) {
+        self.names += 1;
+        let id = WorkerId(self.names);
+        self.workers.insert(id, Worker::default());
+        self.table.arrive(self.now, id, "worker");
+        self.allow(id, random.between(1, 3));
+    }
+
+    fn allow(&mut self, id: WorkerId, more: u64) {
+        let Some(worker) = self.workers.get_mut(&id) else { return };
+        worker.allowed += more;
+        let class = Class { queue: QueueName::new(QUEUE).expect("a name"), slots: 0, weight: 1 };
+        self.table.demand(self.now, id, &[class], Allowance { jobs: worker.allowed, bytes: 0 });
+    }
+
+    /// Any lease, begun or not.
+    fn pick_lease(&self, random: &mut Random, begun: bool) -> Option<(WorkerId, Lease)> {
+        let of = |(id, worker): (&WorkerId, &Worker)| {
+            let fits = worker.held.iter().filter(|(_, held)| held.is_begun == begun);
+            fits.map(|(lease, _)| (*id, *lease)).collect::<Vec<_>>()
+        };
+        let all: Vec<_> = self.workers.iter().flat_map(of).collect();
+        (!all.is_empty()).then(|| random.pick(&all))
+    }
+
+    pub(crate) fn begin_one(&mut self, random: &mut Random) {
+        let Some((worker, lease)) = self.pick_lease(random, false) else { return };
+        if let Some(held) = self.workers.get_mut(&worker).and_then(|worker| worker.held.get_mut(&lease)) {
+            held.is_begun = true;
+            self.table.start(self.now, lease);
+        }
+    }
+
+    pub(crate) fn end_one(&mut self, random: &mut Random, end: End) {
+        let Some((worker, lease)) = self.pick_lease(random, true) else { return };
+        let tag = self.tag();
+        self.table.finish(self.now, tag, lease, end);
+        self.free(worker, lease);
+    }
+
+    /// The worker's slot is free again.
+    fn free(&mut self, worker: WorkerId, lease: Lease) {
+        let held = self.workers.get_mut(&worker).and_then(|worker| worker.held.remove(&lease));
+        if held.is_some() {
+            self.allow(worker, 1);
+        }
+    }
+
+    pub(crate) fn lose_worker(&mut self, random: &mut Random) {
+        let ids: Vec<WorkerId> = self.workers.keys().copied().collect();
+        if ids.is_empty() {
+            return;
+        }
+        let id = random.pick(&ids);
+        let Some(worker) = self.workers.remove(&id) else { return };
+        for lease in worker.held.keys() {
+            let tag = self.tag();
+            self.table.finish(self.now, tag, *lease, End::Lost { alone: true, counted: false });
+        }
+        self.table.leave(self.now, id);
+    }
+
+    fn pick_run(&self, random: &mut Random) -> Option<JobId> {
+        let ids: Vec<JobId> = self.runs.keys().copied().collect();
+        (!ids.is_empty()).then(|| random.pick(&ids))
+    }
+
+    pub(crate) fn cancel(&mut self, random: &mut Random) {
+        let Some(id) = self.pick_run(random) else { return };
+        let tag = self.tag();
+        if let Some(run) = self.runs.get_mut(&id).filter(|run| run.is_accepted) {
+            run.is_cancelled = true;
+            self.table.cancel(self.now, tag, id, &self.asker, false, "enough");
+        }
+    }
+
+    /// Somebody takes the result of a step for his own; the run needs it all the same.
+    pub(crate) fn forget_a_step(&mut self, random: &mut Random) {
+        let ids: Vec<JobId> = self.steps.keys().copied().collect();
+        if !ids.is_empty() {
+            self.forget(random.pick(&ids));
+        }
+    }
+
+    pub(crate) fn forget(&mut self, id: JobId) {
+        let tag = self.tag();
+        self.table.forget(self.now, tag, id, &self.asker);
+    }
+
+    pub(crate) fn pass_ms(&mut self, ms: u64) {
+        self.now.us += ms * 1_000;
+        self.now.wall_ms += ms;
+        for (id, worker) in &self.workers {
+            let leases: Vec<Lease> = worker.held.keys().copied().collect();
+            self.table.extend(self.now, *id, &leases);
+        }
+        self.table.tick(self.now);
+    }
+
+    /// The oldest batch is synced.
+    pub(crate) fn sync(&mut self) {
+        if let Some((upto, records)) = self.pending.pop_front() {
+            self.records.extend(records);
+            self.table.io_done(self.now, IoDone::Synced { upto });
+        }
+    }
+
+    pub(crate) fn sync_all(&mut self) -> Result<(), String> {
+        self.settle()?;
+        while !self.pending.is_empty() {
+            self.sync();
+            self.settle()?;
+        }
+        Ok(())
+    }
+
+    /// The broker is killed: of what was not synced a part is there all the same. Workers come back with what they have
+    /// begun, or do not.
+    pub(crate) fn crash(&mut self, random: &mut Random) -> Result<(), String> {
+        if !self.config.durable {
+            return Ok(());
+        }
+        self.tally.crashes += 1;
+        for _ in 0..random.below(self.pending.len() as u64 + 1) {
+            let (_, records) = self.pending.pop_front().expect("counted");
+            self.records.extend(records);
+        }
+        self.pending.clear();
+        self.config.epoch += 1;
+        self.table = JobTable::new(self.config.clone());
+        self.table.recover(self.now, self.records.iter().cloned());
+        self.submits.clear();
+        self.presents.clear();
+        self.asks.clear();
+        self.table.tick(self.now);
+        self.ask_about_everything();
+        self.settle()?;
+        for worker in std::mem::take(&mut self.workers).into_values() {
+            if !random.chance(600) {
+                continue;
+            }
+            self.hire(random);
+            let id = WorkerId(self.names);
+            for (lease, held) in worker.held.into_iter().filter(|(_, held)| held.is_begun) {
+                let tag = self.tag();
+                let presented = Presented {
+                    id: held.id,
+                    queue: QUEUE.into(),
+                    broker: self.config.broker,
+                    token: lease.token,
+                    attempt: held.attempt,
+                    answered: false,
+                };
+                self.presents.insert(tag, (id, held));
+                self.table.present(self.now, tag, id, &presented);
+            }
+        }
+        self.submit_what_is_not_accepted();
+        Ok(())
+    }
+
+    /// What ended just before the broker was killed was told to nobody.
+    fn ask_about_everything(&mut self) {
+        let open = self.runs.iter().filter(|(_, run)| run.end.is_none()).map(|(id, _)| *id);
+        // Steps first: a run's end is judged by theirs.
+        let ids: Vec<JobId> = self.steps.keys().copied().chain(open).collect();
+        for id in ids {
+            let tag = self.tag();
+            self.asks.insert(tag, id);
+            self.table.get(self.now, tag, id, &self.asker);
+        }
+    }
+
+    /// Takes everything the table says, judges it, and looks at the table's own invariants.
+    pub(crate) fn settle(&mut self) -> Result<(), String> {
+        loop {
+            while let Some(event) = self.table.poll() {
+                self.judge(event)?;
+            }
+            match self.table.poll_io() {
+                Some(Io::Append { upto, records }) => self.pending.push_back((upto, records)),
+                Some(Io::Read { .. }) => return Err("a payload is read that was never left".into()),
+                None => break,
+            }
+        }
+        self.table.check(self.now).map_err(|violation| violation.0)
+    }
+
+    fn judge(&mut self, event: Event) -> Result<(), String> {
+        match event {
+            Event::Grant { worker, grant } => self.granted(worker, &grant),
+            Event::Revoke { worker, lease, .. } => {
+                self.tally.revoked += 1;
+                self.free(worker, lease);
+                Ok(())
+            }
+            Event::Recall { worker, lease } => {
+                let held = self.workers.get(&worker).and_then(|worker| worker.held.get(&lease));
+                if held.is_some_and(|held| !held.is_begun) {
+                    let tag = self.tag();
+                    self.table.finish(self.now, tag, lease, End::Unstarted);
+                    self.free(worker, lease);
+                }
+                Ok(())
+            }
+            Event::Ended { id, verdict, .. } => self.ended(id, verdict),
+            Event::Reply { tag, answer } => self.answered(tag, answer),
+            Event::Said { .. } | Event::Pressure { .. } => Ok(()),
+        }
+    }
+
+    fn answered(&mut self, tag: Tag, answer: Answer) -> Result<(), String> {
+        if let Some(id) = self.submits.remove(&tag) {
+            let Answer::Done = answer else { return Err(format!("run {id} is refused: {answer:?}")) };
+            if let Some(run) = self.runs.get_mut(&id) {
+                run.is_accepted = true;
+            }
+        }
+        if let (Some(id), Answer::State { verdict: Some(verdict), .. }) = (self.asks.remove(&tag), &answer) {
+            self.ended(id, verdict.clone())?;
+        }
+        if let Some((worker, held)) = self.presents.remove(&tag)
+            && let Answer::Adopted(lease) = answer
+        {
+            self.tally.adopted += 1;
+            if let Some(worker) = self.workers.get_mut(&worker) {
+                worker.held.insert(lease, held);
+            }
+        }
+        Ok(())
+    }
+
+    /// A step is handed out: everything it needs is done, it is not, and it carries what it should.
+    fn granted(&mut self, worker: WorkerId, grant: &Grant) -> Result<(), String> {
+        let (run_id, at) = step_of(&grant.body).ok_or("a job is handed out that is no step")?;
+        let run = self.runs.get_mut(&run_id).ok_or("a step of a run that never was")?;
+        let name = format!("step {at} of run {run_id}");
+        if run.end.is_some() {
+            return Err(format!("{name} begins though its run has ended"));
+        }
+        if run.ended[at].is_some() {
+            return Err(format!("{name} begins though it has ended"));
+        }
+        if run.jobs[at].is_some_and(|job| job != grant.id) {
+            return Err(format!("{name} has a second job"));
+        }
+        let mut body = run.steps[at].body.clone();
+        for need in &run.steps[at].needs {
+            let needed = need.step as usize;
+            let verdict =
+                run.ended[needed].as_ref().ok_or(format!("{name} begins before step {needed} it needs"))?;
+            if !is_well(verdict.outcome, run.steps[needed].may_fail) {
+                return Err(format!("{name} begins though step {needed} it needs has failed"));
+            }
+            match verdict.body.0.as_slice() {
+                _ if !need.is_input => {}
+                [] => body.0.push(Bytes::new()),
+                frames => body.0.extend_from_slice(frames),
+            }
+        }
+        if grant.body != body {
+            return Err(format!("{name} is not given its payload and the results it takes"));
+        }
+        run.jobs[at] = Some(grant.id);
+        self.steps.insert(grant.id, (run_id, at));
+        self.tally.begun += 1;
+        let held = Held { id: grant.id, attempt: grant.attempt, is_begun: false };
+        if let Some(worker) = self.workers.get_mut(&worker) {
+            worker.held.insert(grant.lease, held);
+        }
+        Ok(())
+    }
+
+    fn ended(&mut self, id: JobId, verdict: Arc<Verdict>) -> Result<(), String> {
+        if self.runs.contains_key(&id) {
+            return self.run_ended(id, &verdict);
+        }
+        // A job that was never handed out is one of a run that was cancelled or has failed.
+        let Some((run_id, at)) = self.steps.get(&id).copied() else { return Ok(()) };
+        let run = self.runs.get_mut(&run_id).ok_or("a step of no run")?;
+        if let Some(before) = &run.ended[at]
+            && before.outcome != verdict.outcome
+        {
+            let (first, then) = (before.outcome, verdict.outcome);
+            return Err(format!("step {at} of run {run_id} ended {first:?} and then {then:?}"));
+        }
+        self.tally.passed_over += u64::from(verdict.outcome != Outcome::Done && run.steps[at].may_fail);
+        run.ended[at] = Some(verdict);
+        Ok(())
+    }
+
+    /// A run ends once, and as its steps have.
+    fn run_ended(&mut self, id: JobId, verdict: &Verdict) -> Result<(), String> {
+        let run = self.runs.get_mut(&id).expect("looked for before");
+        match run.end {
+            // It may be said again to whoever submits it again.
+            Some(before) if before == verdict.outcome => return Ok(()),
+            Some(before) => return Err(format!("run {id} ended {before:?} and then {:?}", verdict.outcome)),
+            None => run.end = Some(verdict.outcome),
+        }
+        let each = run.ended.iter().zip(&run.steps);
+        let mut known =
+            each.filter_map(|(ended, step)| Some(is_well(ended.as_ref()?.outcome, step.may_fail)));
+        let (well, badly) = known.by_ref().fold((0, 0), |(well, badly), is_well| {
+            (well + usize::from(is_well), badly + usize::from(!is_well))
+        });
+        let is_right = match verdict.outcome {
+            Outcome::Done => well == run.steps.len() && verdict.body == outputs(run),
+            Outcome::Failed => badly > 0,
+            Outcome::Cancelled => run.is_cancelled,
+            _ => false,
+        };
+        match verdict.outcome {
+            Outcome::Done => self.tally.done += 1,
+            Outcome::Failed => self.tally.failed += 1,
+            _ => self.tally.cancelled += 1,
+        }
+        match is_right {
+            true => Ok(()),
+            false => {
+                Err(format!("run {id} ended {:?} with {well} steps well and {badly} not", verdict.outcome))
+            }
+        }
+    }
+}
+
+/// The results of the steps no other needs, in the order of the steps.
+fn outputs(run: &Run) -> Body {
+    let needed: BTreeSet<usize> =
+        run.steps.iter().flat_map(|step| &step.needs).map(|need| need.step as usize).collect();
+    let mut body = Body::default();
+    for at in (0..run.steps.len()).filter(|at| !needed.contains(at)) {
+        match run.ended[at].as_ref().map(|verdict| verdict.body.0.as_slice()) {
+            None | Some([]) => body.0.push(Bytes::new()),
+            Some(frames) => body.0.extend_from_slice(frames),
+        }
+    }
+    body
+}
+
+fn step(run: JobId, at: usize, random: &mut Random) -> Step {
+    let mut payload = run.0.to_vec();
+    payload.push(at as u8);
+    Step {
+        name: format!("step {at}"),
+        queue: QueueName::new(QUEUE).expect("a name"),
+        body: Body::one(payload),
+        headers: Headers::default(),
+        options: JobOptions {
+            attempts: Some(random.between(1, 3) as u32),
+            delay_ms: random.chance(200).then_some(50),
+            backoff_ms: Some(10),
+            ..JobOptions::default()
+        },
+        needs: Vec::new(),
+        may_fail: random.chance(300),
+    }
+}
+
+/// The run and the place that a step's payload names. Steps that were declared the other way round keep their own.
+fn step_of(body: &Body) -> Option<(JobId, usize)> {
+    let frame = body.0.first()?;
+    let (id, at) = frame.split_at_checked(16)?;
+    Some((JobId(id.try_into().ok()?), usize::from(*at.first()?)))
+}
