@@ -5,6 +5,7 @@
 //! is about has dependents.
 
 use crate::model::Pipeline;
+use crate::model::{Planted, planted};
 
 /// Where a step stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,7 +99,7 @@ impl Graph {
             let dependent = self.dependents[at];
             let missing = &mut self.missing[dependent as usize];
             *missing -= 1;
-            if *missing == 0 {
+            if *missing == 0 || planted(Planted::StartStepEarly) {
                 self.ready.push(dependent);
             }
         }

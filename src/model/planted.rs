@@ -95,6 +95,16 @@ faults! {
     ExecuteTwice,
     /// What a torn connection swallowed is not sent again.
     LoseUnacknowledged,
+    /// A step begins when one of those it needs is done.
+    StartStepEarly,
+    /// A step is not given the results it takes.
+    DropStepInput,
+    /// A run that has ended leaves its steps going.
+    LeaveStepsGoing,
+    /// After a restart a run does not know that a step has ended.
+    ForgetStepEndAtRestart,
+    /// The result of a step goes when somebody says he has it.
+    ForgetStepResult,
 }
 
 /// The one this process has.

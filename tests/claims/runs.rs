@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use support::{Folder, SOON, Stage, Worker, eventually, run};
+use support::{Folder, Process, SOON, Stage, Worker, eventually, run};
 
 use crate::claim;
 
@@ -122,4 +122,52 @@ fn runs_that_end_badly_say_why() {
     for (text, wanted) in expected {
         assert!(text.contains(wanted), "no {wanted:?} in\n{text}");
     }
+}
+
+/// 30,000 runs of two steps, a no-op and 10 ms of work, twice: the last 1,000 submissions take as long as the first 1,000 though
+/// most runs before them still go on, and when all have ended and their retention is over, memory is what it was.
+#[test]
+fn many_runs_stay_cheap() {
+    let is_claimed = std::env::var_os("FOREBAY_BENCH_ASSERT").is_some_and(|value| value == "1");
+    let (count, sample, work_s) =
+        if is_claimed { (30_000, "1000", "0.01") } else { (1_500, "300", "0.0002") };
+    let mut stage = support::stage!(&["--retention-ms", "1000"]);
+    let _echo = Process::start(&mut stage.broker.cli(&["echo", "echo"]));
+    let _workers: Vec<Worker> = (0..2).map(|_| stage.worker_unawaited("work")).collect();
+    stage.wait_for_workers("work", 2);
+    stage.wait_for_workers("echo", 1);
+    let mut round = || {
+        let mut program = stage.program("claims_runs");
+        let said = run(program.args([&count.to_string(), sample, work_s]), SOON * 20).success().text();
+        let words: Vec<&str> = said.split_whitespace().collect();
+        let ["first", first, "last", last, "done", done] = words[..] else { panic!("{said}") };
+        assert_eq!(done.parse(), Ok(count), "{said}");
+        let ratio = last.parse::<f64>().expect("a number") / first.parse::<f64>().expect("a number");
+        // The last acknowledgement may still be on its way, and what is remembered goes when something happens after its time.
+        eventually("nothing is left", SOON, || {
+            let status = stage.status();
+            let listed = run(&mut stage.broker.cli(&["pipeline", "list", "--json"]), SOON).success().json();
+            (status["memory_bytes"] == 0 && listed["runs"].as_array().is_some_and(Vec::is_empty))
+                .then_some(())
+        });
+        (said.trim().to_owned(), ratio, memory_of(stage.broker.process().pid()))
+    };
+    let (said, ratio, before) = round();
+    let (_, _, after) = round();
+    claim(
+        "many_runs_stay_cheap",
+        format!(
+            "{count} runs: {said} (us), last to first {ratio:.2}; the broker's memory {before} kB and then {after} kB"
+        ),
+        "1.2, when FOREBAY_BENCH_ASSERT is 1; memory at most 1.2 of itself and 8 MB",
+    );
+    assert!(!is_claimed || ratio <= 1.2);
+    assert!(after <= before + before / 5 + 8_192, "{before} kB and then {after} kB");
+}
+
+/// Kilobytes of a process's memory.
+fn memory_of(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("a process's status");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its memory");
+    line.trim().trim_end_matches(" kB").parse().expect("a number")
 }

@@ -1,8 +1,10 @@
-//! Whether the tests find bugs: each of a list is planted, one in a process, and the simulation's first 500 seeds, the
-//! crash points and the bit flips must find it. docs/RELIABILITY.md holds the table this prints.
+//! Whether the tests find bugs: each of a list is planted, one in a process, and the first 500 seeds of the simulation and of
+//! the storm of runs, the crash points and the bit flips must find it. docs/RELIABILITY.md holds the table this prints.
 //!
 //! `FOREBAY_PLANTED=Name` plants one alone, in this process.
 
+#[path = "../runs/account.rs"]
+mod account;
 #[path = "../sim/client.rs"]
 mod client;
 #[path = "../crash_world/mod.rs"]
@@ -33,6 +35,8 @@ mod random;
 mod run;
 #[path = "../sim/store.rs"]
 mod store;
+#[path = "../runs/storm.rs"]
+mod storm;
 #[path = "../sim/told.rs"]
 mod told;
 #[path = "../sim/trace.rs"]
@@ -79,6 +83,9 @@ fn search() -> Option<Found> {
     for seed in 0..SEEDS {
         if let Err(why) = run::run(Plan::of(seed), false) {
             return Some(Found::new("simulation", &seed.to_string(), &why));
+        }
+        if let Err(why) = catch_unwind(|| storm::storm(seed)).unwrap_or_else(|why| Err(said(why))) {
+            return Some(Found::new("storm of runs", &seed.to_string(), &why));
         }
     }
     for seed in 1..=CUTS {

@@ -3,15 +3,37 @@
 //!
 //! `FOREBAY_STORM_SEED=N` goes through one seed; `FOREBAY_STORM_SEEDS=N` through the first N.
 
+mod account;
 #[path = "../sim/random.rs"]
 mod random;
 mod storm;
-mod world;
 
 use storm::{Tally, storm};
 
 /// Seeds of a plain `cargo test`.
 const SEEDS: u64 = 400;
+
+impl Tally {
+    fn add(&mut self, other: &Tally) {
+        let pairs = [
+            (&mut self.begun, other.begun),
+            (&mut self.done, other.done),
+            (&mut self.failed, other.failed),
+            (&mut self.cancelled, other.cancelled),
+            (&mut self.crashes, other.crashes),
+            (&mut self.adopted, other.adopted),
+            (&mut self.revoked, other.revoked),
+            (&mut self.passed_over, other.passed_over),
+        ];
+        pairs.into_iter().for_each(|(sum, more)| *sum += more);
+    }
+
+    fn has_everything(&self) -> bool {
+        let each =
+            [self.begun, self.done, self.failed, self.cancelled, self.crashes, self.adopted, self.revoked];
+        each.iter().all(|count| *count > 0) && self.passed_over > 0
+    }
+}
 
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().map(|text| text.parse().expect("a number"))

@@ -4,8 +4,8 @@ use forebay::core::jobs::{Admin, Answer, End, Event, Jobs};
 use forebay::model::{Body, Headers, Meta, Outcome};
 use forebay::wire::command::{Fault, Retry};
 
+use crate::account::World;
 use crate::random::Random;
-use crate::world::World;
 
 /// Things that happen before everything is put right.
 const STEPS: u64 = 400;
@@ -25,28 +25,6 @@ pub(crate) struct Tally {
     pub(crate) adopted: u64,
     pub(crate) revoked: u64,
     pub(crate) passed_over: u64,
-}
-
-impl Tally {
-    pub(crate) fn add(&mut self, other: &Tally) {
-        let pairs = [
-            (&mut self.begun, other.begun),
-            (&mut self.done, other.done),
-            (&mut self.failed, other.failed),
-            (&mut self.cancelled, other.cancelled),
-            (&mut self.crashes, other.crashes),
-            (&mut self.adopted, other.adopted),
-            (&mut self.revoked, other.revoked),
-            (&mut self.passed_over, other.passed_over),
-        ];
-        pairs.into_iter().for_each(|(sum, more)| *sum += more);
-    }
-
-    pub(crate) fn has_everything(&self) -> bool {
-        let each =
-            [self.begun, self.done, self.failed, self.cancelled, self.crashes, self.adopted, self.revoked];
-        each.iter().all(|count| *count > 0) && self.passed_over > 0
-    }
 }
 
 /// Goes through one seed.

@@ -22,6 +22,7 @@ use crate::model::{
     Body, Failure, Index, JobId, JobRules, Level, Now, Outcome, Pipeline, ReplyMode, Status, Submission,
     Verdict,
 };
+use crate::model::{Planted, planted};
 use crate::wire::codec::pipeline;
 
 /// A run whose job is in the table.
@@ -215,7 +216,7 @@ impl JobTable {
         let run = &self.runs.by_id[&job.id];
         let said = &run.pipeline.steps()[step as usize];
         let mut body = said.body.clone();
-        for need in said.needs.iter().filter(|need| need.is_input) {
+        for need in said.needs.iter().filter(|need| need.is_input && !planted(Planted::DropStepInput)) {
             match self.step_verdict(job.id, need.step) {
                 Some(verdict) if !verdict.body.0.is_empty() => body.0.extend_from_slice(&verdict.body.0),
                 _ => body.0.push(Bytes::new()),
@@ -298,7 +299,9 @@ impl JobTable {
     fn clear_up(&mut self, now: Now, id: JobId) {
         let Some(run) = self.runs.by_id.get_mut(&id) else { return };
         run.pipeline.drop_payloads();
-        self.cancel_steps(now, id);
+        if !planted(Planted::LeaveStepsGoing) {
+            self.cancel_steps(now, id);
+        }
         if let Some(&slot) = self.ids.get(&id)
             && self.job(slot).reply == ReplyMode::None
         {
@@ -388,7 +391,7 @@ impl JobTable {
         if let Some(run) = self.runs.by_id.get_mut(&run) {
             run.graph.restore(step);
         }
-        if has_ended {
+        if has_ended && !planted(Planted::ForgetStepEndAtRestart) {
             self.end_step(run, step);
         }
     }
@@ -396,6 +399,7 @@ impl JobTable {
     /// Whether the job is a step's, which goes when its run does.
     pub(super) fn is_kept_by_run(&self, slot: u32) -> bool {
         matches!(self.job(slot).part.as_deref(), Some(Part::Step { .. }))
+            && !planted(Planted::ForgetStepResult)
     }
 
     /// The invariants of runs.
