@@ -59,6 +59,11 @@ pub fn commands() -> &'static [Command] {
             "Answers when so many workers have registered a queue.",
         ),
         command("worker.drain", "name", "Lets a worker finish what it has and take no more."),
+        command(
+            "worker.crashed",
+            "pid code message [detail]",
+            "Says that a worker's process has ended, and how: what it held is lost at once.",
+        ),
         command("clients.list", "", "Every client with what it submitted and was sent."),
         command(
             "events",

@@ -66,8 +66,19 @@ pub enum End {
     /// Given back before it began.
     Unstarted,
     /// The worker's session ended. `alone`: no other of its jobs was running, so this one is to blame.
-    /// `counted`: it is a loss, not a goodbye.
-    Lost { alone: bool, counted: bool },
+    /// `counted`: it is a loss, not a goodbye. `crash`: whoever looks after its process says how that ended.
+    Lost { alone: bool, counted: bool, crash: Option<Arc<Crash>> },
+}
+
+/// How a worker's process ended, by the word of whoever looks after it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Crash {
+    /// A short word for programs, such as the name of a signal.
+    pub code: String,
+    /// One sentence for people.
+    pub message: String,
+    /// The evidence: a backtrace, the end of standard error.
+    pub detail: String,
 }
 
 /// What the worker tells while it works.

@@ -30,6 +30,11 @@ static void wait_for(forebay_job_t *job, const char *path) {
     while (access(path, F_OK) != 0 && forebay_job_stop(job) == 0) usleep(1000);
 }
 
+__attribute__((noinline)) static void crash_here(void) {
+    fprintf(stderr, "odd: about to crash\n");
+    abort();
+}
+
 static int32_t handle(forebay_job_t *job, void *process, void *thread) {
     char text[256];
     size_t len;
@@ -37,10 +42,7 @@ static int32_t handle(forebay_job_t *job, void *process, void *thread) {
     (void)process, (void)thread;
     snprintf(text, sizeof text, "%.*s", (int)len, payload);
     if (strcmp(text, "mute") == 0) return 3;
-    if (strcmp(text, "crash") == 0) {
-        fprintf(stderr, "odd: about to crash\n");
-        abort();
-    }
+    if (strcmp(text, "crash") == 0) crash_here();
     if (text[0] == '/') wait_for(job, text);
     snprintf(text, sizeof text, "%d", (int)getpid());
     forebay_job_complete(job, text, strlen(text), NULL);

@@ -1,8 +1,16 @@
-//! Hosts that execute jobs by a command.
+//! Hosts that execute jobs by plugins and by a command.
 
-use support::{Process, SOON, json_lines, run};
+use std::path::Path;
 
-use crate::claim;
+use serde_json::Value;
+use support::{Process, SOON, Stage, command, eventually, json_lines, prefix, run};
+
+use crate::{claim, median};
+
+/// Jobs of one stream.
+const STREAM: usize = 1_000;
+/// Slots they are for.
+const SLOTS: usize = 4;
 
 /// How many files are counted.
 const FILES: usize = 100;
@@ -36,4 +44,72 @@ fn command_as_worker() {
     );
     assert_eq!(right, FILES);
     assert_eq!((&said["outcome"], &said["detail"]), (&"FAILED".into(), &"the colour is wrong\n".into()));
+}
+
+/// A plugin that crashes on one of 1,000 jobs on 4 busy slots: 999 are done, the one is quarantined with its signal, the
+/// function it crashed in and what it said last, and the broker knows within moments.
+#[test]
+fn crash_verdict() {
+    let rounds = if cfg!(debug_assertions) { 3 } else { 20 };
+    let stage = support::stage!();
+    let plugin = stage.broker.folder().join("claims.so");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/c/claims_plugin.c");
+    prefix!().cc(&["-D_GNU_SOURCE", "-std=c11", "-g", "-shared", "-fPIC"], &source, &plugin);
+    let mut host = command(prefix!().root().join("bin/forebay"));
+    host.args(["worker", "--slots", &SLOTS.to_string(), "--load"]).arg(&plugin);
+    let host = Process::start(host.env("FOREBAY_BROKER", stage.broker.endpoint()));
+    host.line_with("4 slots serve claims", SOON);
+    let jobs: Vec<String> =
+        (0..STREAM).map(|i| if i == STREAM / 2 { "poison".to_owned() } else { format!("job {i}") }).collect();
+    let lines = stage.broker.folder().join("lines");
+    std::fs::write(&lines, jobs.join("\n")).expect("a file");
+    let mut delays_ms = Vec::new();
+    for _ in 0..rounds {
+        let mut asked = stage.broker.cli(&["call", "claims", "--lines", "--json", "--in-flight", "100"]);
+        let said = run(asked.arg(&lines), SOON * 2);
+        let results = json_lines(&said.code(1).text());
+        let done = results.iter().zip(&jobs).filter(|(result, job)| {
+            result["outcome"] == "DONE" && result["data"] == job.as_str() && result["attempt"] == 1
+        });
+        assert_eq!(done.count(), STREAM - 1, "another job was disturbed");
+        let poison = &results[STREAM / 2];
+        assert_eq!(poison["outcome"], "QUARANTINED", "{poison}");
+        delays_ms.extend(delays(&stage, poison["id"].as_str().expect("an id")));
+    }
+    let finished = host.stop(SOON).success();
+    let restarts = finished.error_text().matches("started again").count();
+    let ms = median(delays_ms);
+    claim(
+        "crash_verdict",
+        format!(
+            "{rounds} times 999 DONE and one QUARANTINED, {restarts} processes started again, verdict after {ms:.1} ms"
+        ),
+        format!("{} processes, 100 ms", 2 * rounds),
+    );
+    assert_eq!(restarts, 2 * rounds);
+    assert!(ms <= 100.0);
+}
+
+/// Between each crash, which the plugin says the time of, and the broker's word that the attempt is over.
+#[track_caller]
+fn delays(stage: &Stage, id: &str) -> Vec<f64> {
+    let job: Value = eventually("the job's history", SOON, || {
+        let job: Value = serde_json::from_str(&stage.cli(&["job", id, "--json"])).ok()?;
+        (job["history"].as_array().map(Vec::len) == Some(2)).then_some(job)
+    });
+    assert_eq!(
+        (&job["history"][0]["how"], &job["history"][0]["code"]),
+        (&"crashed".into(), &"SIGSEGV".into())
+    );
+    let detail = job["detail"].as_str().expect("the evidence");
+    for part in ["SIGSEGV (11)", "#0 swallow+0x", "#1 handle+0x", "claims: poison at "] {
+        assert!(detail.contains(part), "no {part:?} in {detail}");
+    }
+    let attempts = job["history"].as_array().expect("a history");
+    let took = |attempt: &Value| {
+        let said = attempt["message"].as_str()?.split("poison at ").nth(1)?;
+        let crashed_ms: f64 = said.trim_end_matches('"').parse().ok()?;
+        Some(attempt["ended_ms"].as_f64()? - crashed_ms)
+    };
+    attempts.iter().map(|attempt| took(attempt).expect("both times")).collect()
 }

@@ -22,8 +22,27 @@ fn a_crash_disturbs_nobody_else() {
     let before = rig::wait_until_running(&broker, 1);
     let said = run(&mut broker.cli(&["call", "odd", "--data", "crash"]), SOON).code(1).error_text();
     assert!(said.contains("QUARANTINED"), "{said}");
-    host.process.line_with("was killed by SIGABRT (6), after saying \"odd: about to crash\"", SOON);
+    host.process.line_with(
+        "was killed by SIGABRT (6) in crash_here (odd.so), after saying \"odd: about to crash\"",
+        SOON,
+    );
     assert_eq!(rig::running(&broker), before, "the other slot was disturbed");
+    let ended = run(&mut broker.cli(&["quarantine", "list", "--json"]), SOON).success().json();
+    let id = ended["jobs"][0]["id"].as_str().expect("the job that crashed").to_owned();
+    let job = run(&mut broker.cli(&["job", &id, "--json"]), SOON).success().json();
+    let first = &job["history"][0];
+    assert_eq!((&first["how"], &first["code"]), (&"crashed".into(), &"SIGABRT".into()), "{job}");
+    assert!(first["message"].as_str().is_some_and(|text| text.contains("odd: about to crash")), "{job}");
+    let detail = job["detail"].as_str().expect("the evidence");
+    for part in [
+        "was killed by SIGABRT (6)",
+        "of processor time",
+        "where it stood:",
+        "crash_here+0x",
+        "odd: about to crash\n",
+    ] {
+        assert!(detail.contains(part), "no {part:?} in {detail}");
+    }
     // The crashed one is back: it takes what comes, since the other is busy.
     assert_ne!(rig::call(&broker, "odd", "pid").success().text(), before[0].to_string());
     std::fs::write(&gate, b"").expect("a file");

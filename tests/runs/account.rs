@@ -218,7 +218,7 @@ impl World {
         let Some(worker) = self.workers.remove(&id) else { return };
         for lease in worker.held.keys() {
             let tag = self.tag();
-            self.table.finish(self.now, tag, *lease, End::Lost { alone: true, counted: false });
+            self.table.finish(self.now, tag, *lease, End::Lost { alone: true, counted: false, crash: None });
         }
         self.table.leave(self.now, id);
     }

@@ -128,6 +128,7 @@ fn answers() -> BTreeMap<&'static str, Value> {
     let run = submission.id.to_string();
     rig.submit_job(client, submission).unwrap();
     let job = done.to_string();
+    let pid = rig.admin(client, "workers.list", &[])["workers"][0]["pid"].to_string();
     let arguments: &[(&str, &[(&str, &str)])] = &[
         ("status", &[]),
         ("job.get", &[("id", &job)]),
@@ -149,6 +150,7 @@ fn answers() -> BTreeMap<&'static str, Value> {
         ("clients.list", &[]),
         ("events", &[]),
         ("worker.drain", &[("name", "held")]),
+        ("worker.crashed", &[("pid", &pid), ("code", "SIGSEGV"), ("message", "it crashed")]),
     ];
     arguments.iter().map(|(command, arguments)| (*command, rig.admin(client, command, arguments))).collect()
 }

@@ -160,6 +160,13 @@ fn what_is_wrong_with_a_command_is_named_and_so_is_what_would_be_right() {
         ("quarantine.requeue", &[("id", UNKNOWN)], Status::NotFound, &[UNKNOWN]),
         ("quarantine.drop", &[("id", UNKNOWN)], Status::NotFound, &[UNKNOWN]),
         ("worker.drain", &[("name", "nobody")], Status::NotFound, &["nobody", "workers.list"]),
+        ("worker.crashed", &[("pid", "1")], Status::Argument, &["needs the argument \"code\""]),
+        (
+            "worker.crashed",
+            &[("pid", "4194305"), ("code", "SIGSEGV"), ("message", "m")],
+            Status::NotFound,
+            &["4194305", "workers.list"],
+        ),
         ("queue.drop", &[], Status::NotFound, &["queue.drop"]),
     ];
     for (command, arguments, status, parts) in CASES {

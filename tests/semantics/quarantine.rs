@@ -55,6 +55,43 @@ fn a_quarantined_job_shows_its_payload_and_waits_although_its_result_was_acknowl
     assert_eq!(listed(&mut rig, client), [""; 0]);
 }
 
+/// What a host says of a process it looks after counts at once, with what it found; a connection that is lost after that is
+/// not counted again, and nobody else may say it.
+#[test]
+fn a_crash_that_is_told_of_ends_the_attempt_at_once() {
+    let mut rig = Rig::new();
+    let client = rig.client();
+    let id = rig.submit(client, JobOptions::default());
+    for round in 1..=2 {
+        let worker = rig.worker(1);
+        rig.start(worker);
+        let list = rig.admin(client, "workers.list", &[]);
+        let holder = list["workers"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|worker| worker["jobs"][0]["job"] == id.to_string());
+        let pid = holder.unwrap()["pid"].to_string();
+        let said =
+            [("pid", &*pid), ("code", "SIGSEGV"), ("message", "killed by SIGSEGV"), ("detail", "#0 f\n#1 g")];
+        assert_eq!(rig.admin(client, "worker.crashed", &said)["lost"], 1);
+        let job = shown(&mut rig, client, id);
+        assert_eq!(job["losses"], round);
+        assert_eq!(job["history"].as_array().map(Vec::len), Some(round));
+        rig.close(worker.session, false);
+        rig.pass_ms(1_000);
+        assert_eq!(shown(&mut rig, client, id)["losses"], round, "it was counted twice");
+    }
+    let job = shown(&mut rig, client, id);
+    let first = &job["history"][0];
+    assert_eq!(
+        (&first["how"], &first["code"], &first["message"]),
+        (&"crashed".into(), &"SIGSEGV".into(), &"killed by SIGSEGV".into())
+    );
+    assert_eq!((&job["outcome"], &job["detail"]), (&"QUARANTINED".into(), &"#0 f\n#1 g".into()));
+    assert_eq!(job["message"], "its worker's process ended while it ran, 2 times: killed by SIGSEGV");
+}
+
 #[test]
 fn a_job_nobody_wants_the_result_of_waits_in_quarantine_all_the_same() {
     for durable in [false, true] {

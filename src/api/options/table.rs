@@ -285,6 +285,10 @@ pub(crate) const TABLE: &[OptionInfo] = &[
     row(Admin, "admin.bytes", Kind::Bytes { min: 0, max: 1 << 31 }, "", "Bytes of a payload to show, over all its frames."),
     row(Admin, "admin.unset", Kind::List, "", "Rules of jobs that are to be the broker's again, by their names without `job.`."),
     row(Admin, "admin.n", Kind::Count { min: 0, max: 1_000_000 }, "", "A number of workers."),
+    row(Admin, "admin.pid", Kind::Count { min: 1, max: u32::MAX as i64 }, "", "A process, on the host of whoever asks."),
+    row(Admin, "admin.code", NAME, "", "A short word for programs."),
+    row(Admin, "admin.message", Kind::Text { len_max: 4096 }, "", "One sentence for people."),
+    row(Admin, "admin.detail", Kind::Text { len_max: 32 << 10 }, "", "More, for whoever repairs it."),
     row(Admin, "admin.wait_ms", MILLIS, "", "How long the broker waits for something to tell."),
     row(Admin, "admin.timeout_ms", MILLIS, "", "How long the broker waits before it answers TIMED_OUT."),
 ];

@@ -5,6 +5,7 @@
 //! itself, and each job a process.
 
 mod attempt;
+mod backtrace;
 mod command;
 mod drain;
 mod ending;
@@ -13,13 +14,14 @@ mod process;
 mod slot;
 mod supervise;
 mod tail;
+mod verdict;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
-use forebay::api::log as journal;
+use forebay::api::{ClientSettings, log as journal};
 
 use crate::cli::exit::{Exit, Failed};
 use crate::cli::flags::{Sources, split};
@@ -142,7 +144,10 @@ impl Host {
             return Err(Failed::usage("who does the jobs? right would be --load FILE, or `-- COMMAND`"));
         }
         let plan = self.plan()?;
-        supervise::run(&plan, self.drain)
+        let keys = self.sources.options()?.worker_settings()?.keys;
+        let client = ClientSettings { keys, ..ClientSettings::default() };
+        let teller = verdict::Teller::start(self.endpoint.clone(), client)?;
+        supervise::run(&plan, self.drain, &teller)
     }
 
     /// What each slot process is told.

@@ -21,6 +21,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::cli::exit::{Exit, Failed};
 use crate::cli::flags::Sources;
+use crate::cli::worker::backtrace::{self, Frame};
 use crate::cli::worker::tail::Tail;
 
 /// What the processes of a host are told.
@@ -51,6 +52,8 @@ pub(super) struct Ended {
     pub(super) status: ExitStatus,
     /// The last it said on standard error.
     pub(super) said: String,
+    /// What it used of the machine, for people.
+    pub(super) used: String,
 }
 
 impl Plan {
@@ -114,6 +117,11 @@ impl Process {
         let _ = pidfd_send_signal(&self.handle, signal);
     }
 
+    /// Where it stood when it crashed.
+    pub(super) fn backtrace(&self) -> Vec<Frame> {
+        backtrace::of(&self.report)
+    }
+
     /// The queues it serves, once it is ready.
     pub(super) fn queues(&self) -> Option<Vec<String>> {
         report::queues(&self.report).ok().flatten()
@@ -135,6 +143,28 @@ fn watched(child: &mut Child) -> io::Result<(Arc<OwnedFd>, ChildStderr)> {
     Ok((Arc::new(handle), stderr))
 }
 
+/// What a process has used: its processor time and page faults, as proc(5) tells.
+fn used(id: u32) -> String {
+    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+    // The name, in brackets, may have spaces.
+    let fields: Vec<u64> = stat
+        .rsplit_once(')')
+        .map_or("", |(_, rest)| rest)
+        .split_whitespace()
+        .map(|field| field.parse().unwrap_or(0))
+        .collect();
+    let [_, _, _, _, _, _, _, minor, _, major, _, user, system, ..] = fields[..] else {
+        return String::new();
+    };
+    let ticks = rustix::param::clock_ticks_per_second();
+    let seconds = |count: u64| count as f64 / ticks.max(1) as f64;
+    format!(
+        "{:.2} s of processor time ({:.2} s in the system), {minor} page faults, {major} of them from disk",
+        seconds(user + system),
+        seconds(system)
+    )
+}
+
 /// Passes on what the process says until it has ended.
 fn watch(mut child: Child, mut stderr: ChildStderr, handle: &OwnedFd) -> Ended {
     let mut tail = Tail::default();
@@ -148,8 +178,10 @@ fn watch(mut child: Child, mut stderr: ChildStderr, handle: &OwnedFd) -> Ended {
         let has_ended = !waits[0].revents().is_empty();
         is_open = is_open && tail.read(&mut stderr);
         if has_ended {
+            // It is a zombie until it is waited for, and its numbers are there.
+            let used = used(child.id());
             let status = child.wait().unwrap_or_default();
-            return Ended { place: 0, status, said: tail.text() };
+            return Ended { place: 0, status, said: tail.text(), used };
         }
     }
 }

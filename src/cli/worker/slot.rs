@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal};
 use crate::cli::exit::{Exit, Failed};
 use crate::cli::flags::Sources;
 use crate::cli::signals;
-use crate::slot::{Fault, Library};
+use crate::slot::{Fault, Library, crash};
 
 /// One process of a worker host, which starts it.
 #[derive(Args, Debug)]
@@ -28,6 +28,7 @@ pub(crate) struct SlotCommand {
 impl SlotCommand {
     pub(crate) fn run(self) -> Result<Exit, Failed> {
         let report = report()?;
+        crash::watch(report.as_raw_fd());
         let library = open(&self.library)?;
         signals::on_stop(move |_| library.stop())?;
         drain_without(self.parent, library);

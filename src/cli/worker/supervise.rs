@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use crate::cli::exit::{Exit, Failed};
-use crate::cli::worker::ending::{how, last_line};
 use crate::cli::worker::process::{Ended, Plan, Process};
+use crate::cli::worker::verdict::{Teller, Verdict};
 use crate::cli::{show, signals, time};
 
 /// The wait before the second restart in a row; it doubles with each.
@@ -53,6 +53,7 @@ struct Seat {
 /// A host at work.
 struct Supervisor<'a> {
     plan: &'a Plan,
+    teller: &'a Teller,
     drain: Duration,
     seats: Vec<Seat>,
     tell: Sender<News>,
@@ -64,7 +65,7 @@ struct Supervisor<'a> {
 }
 
 /// Looks after the processes of `plan` until all have ended: they were drained, or sent home by the broker.
-pub(super) fn run(plan: &Plan, drain: Duration) -> Result<Exit, Failed> {
+pub(super) fn run(plan: &Plan, drain: Duration, teller: &Teller) -> Result<Exit, Failed> {
     let (tell, news) = mpsc::channel();
     let told = tell.clone();
     signals::on_stop(move |count| {
@@ -73,8 +74,17 @@ pub(super) fn run(plan: &Plan, drain: Duration) -> Result<Exit, Failed> {
     let now = Instant::now();
     let due = |place| Some(if place == 0 { now } else { now + FIRST_ALONE });
     let seats = (0..plan.processes).map(|place| Seat { due: due(place), ..Seat::default() }).collect();
-    let mut host =
-        Supervisor { plan, drain, seats, tell, news, kill_at: None, has_said_ready: false, failure: None };
+    let mut host = Supervisor {
+        plan,
+        teller,
+        drain,
+        seats,
+        tell,
+        news,
+        kill_at: None,
+        has_said_ready: false,
+        failure: None,
+    };
     host.look_after()
 }
 
@@ -153,12 +163,17 @@ impl Supervisor<'_> {
     }
 
     /// A process has ended.
-    fn ended(&mut self, Ended { place, status, said }: Ended) {
+    fn ended(&mut self, Ended { place, status, said, used }: Ended) {
         let now = Instant::now();
         let seat = &mut self.seats[place];
         let Some(process) = seat.process.take() else { return };
         // It may have become ready since it was asked last.
         let was_ready = seat.is_ready || process.queues().is_some();
+        let verdict = Verdict::of(&process, status, &used, &said);
+        let why = verdict.message.clone();
+        if was_ready && !status.success() {
+            self.teller.tell(verdict);
+        }
         if self.kill_at.is_some() {
             return;
         }
@@ -170,7 +185,6 @@ impl Supervisor<'_> {
         if is_sound {
             seat.ends = 0;
         }
-        let why = format!("process {} {}{}", process.id, how(status), last_line(&said));
         let is_final =
             matches!(status.code(), Some(code) if code == Exit::Usage as i32 || code == Exit::Refused as i32);
         seat.unready = if was_ready { 0 } else { seat.unready + 1 };

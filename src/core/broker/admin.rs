@@ -11,8 +11,8 @@ use crate::core::broker::admin::arguments::Arguments;
 use crate::core::broker::sessions::{Session, Side};
 use crate::core::broker::{Broker, What};
 use crate::core::job_table::JobTable;
-use crate::core::jobs::{Admin, Answer, Jobs, QueueTurn, SessionId};
-use crate::model::limits::{INTERVAL_MS_MAX, LIST_LEN, LIST_MAX, SHOWN_LEN};
+use crate::core::jobs::{Admin, Answer, Crash, Jobs, QueueTurn, SessionId};
+use crate::model::limits::{CRASH_TEXT_LEN_MAX, INTERVAL_MS_MAX, LIST_LEN, LIST_MAX, SHOWN_LEN};
 use crate::model::{Body, Failure, JobId, Now, QueueName, Status};
 use crate::wire::command::{FromBroker, PeerKind, ToBroker};
 
@@ -140,6 +140,7 @@ impl<J: Jobs> Broker<J> {
             "workers.list" => return self.list_peers(now, session, tag, said, PeerKind::Worker),
             "clients.list" => return self.list_peers(now, session, tag, said, PeerKind::Client),
             "worker.drain" => return self.drain_named(now, session, tag, said),
+            "worker.crashed" => return self.hear_of_crash(now, session, tag, said),
             _ => {
                 return Err(Failure::new(
                     Status::NotFound,
@@ -201,6 +202,44 @@ impl<J: Jobs> Broker<J> {
             self.drain_worker(now, worker);
         }
         self.reply(session, tag, Shape::Plain, Answer::Json(json!({ "drained": found.len() })));
+        Ok(())
+    }
+
+    /// The asker, on the worker's own host and of its user, has seen its process end: what that held is lost now, and why
+    /// is kept.
+    fn hear_of_crash(
+        &mut self,
+        now: Now,
+        session: SessionId,
+        tag: u64,
+        mut said: Arguments<'_>,
+    ) -> Result<(), Failure> {
+        let pid = said.need_number("pid")?;
+        let text = |text: &str| {
+            let end = (0..=text.len().min(CRASH_TEXT_LEN_MAX)).rev().find(|at| text.is_char_boundary(*at));
+            text[..end.unwrap_or(0)].to_owned()
+        };
+        let (code, message) = (text(said.need("code")?), text(said.need("message")?));
+        let detail = text(said.take("detail").unwrap_or_default());
+        said.finish()?;
+        let Some(asker) = self.sessions.get(&session) else { return Ok(()) };
+        let (host, user) = (asker.host.clone(), asker.asker.owner.user.clone());
+        let is_it = |known: &Session| {
+            known.kind() == PeerKind::Worker
+                && u64::from(known.pid) == pid
+                && known.host == host
+                && known.asker.owner.user == user
+        };
+        let found: Vec<SessionId> =
+            self.sessions.iter().filter(|(_, known)| is_it(known)).map(|(id, _)| *id).collect();
+        if found.is_empty() {
+            let text =
+                format!("no worker of process {pid} on {host} is here; workers.list names those that are");
+            return Err(Failure::new(Status::NotFound, text));
+        }
+        let crash = Crash { code, message, detail };
+        let lost: usize = found.into_iter().map(|id| self.crashed(now, id, crash.clone())).sum();
+        self.reply(session, tag, Shape::Plain, Answer::Json(json!({ "lost": lost })));
         Ok(())
     }
 

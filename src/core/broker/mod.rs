@@ -11,10 +11,11 @@ mod sessions;
 mod workers;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use crate::core::broker::admin::{Poll, WorkersWait};
 use crate::core::broker::sessions::{Session, Side};
-use crate::core::jobs::{Answer, Event, Jobs, SessionId, Tag, WorkerId};
+use crate::core::jobs::{Answer, Crash, Event, Jobs, SessionId, Tag, WorkerId};
 use crate::core::session::{Input, Output};
 use crate::model::limits::BUSY_RETRY_MS;
 use crate::model::{Failure, Index, JobId, Now, Status, limits};
@@ -82,7 +83,7 @@ enum What {
     /// A long poll of events that is asked again.
     Poll(u64),
     /// The session itself ended a lease: whether it ran alone there, and whether that counts.
-    Lost(crate::model::Lease, bool, bool),
+    Lost(crate::model::Lease, bool, bool, Option<Arc<Crash>>),
 }
 
 /// The sessions side. Feed one input, then poll outputs until there is none.
@@ -322,7 +323,9 @@ impl<J: Jobs> Broker<J> {
     /// Nobody knows whether the call was carried out: it is idempotent, so it is made again.
     fn repeat(&mut self, now: Now, session: SessionId, number: u64, what: What, again: Option<ToBroker>) {
         match (what, again) {
-            (What::Lost(lease, alone, counted), _) => self.end_lease(now, session, lease, alone, counted),
+            (What::Lost(lease, alone, counted, crash), _) => {
+                self.end_lease(now, session, lease, alone, counted, crash)
+            }
             (What::Poll(poll), _) => self.polled(now, poll, Answer::Unknown),
             // These were counted when they came, and their sessions may be gone since.
             (What::Submit(_), Some(ToBroker::Submit(job))) => self.pass_submit(now, session, number, job),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use crate::core::broker::{Broker, worker_of};
-use crate::core::jobs::{Allowance, Asker, Class, Jobs, SessionId};
+use crate::core::jobs::{Allowance, Asker, Class, Crash, Jobs, SessionId};
 use crate::core::session::Output;
 use crate::model::{JobId, Lease, Now, Owner, Verdict};
 use crate::wire::command::{FromBroker, Hello, PeerKind};
@@ -161,7 +161,7 @@ impl<J: Jobs> Broker<J> {
         match session.kind() {
             PeerKind::Worker => {
                 self.withdraw(now, id);
-                self.end_leases(now, id, !on_purpose);
+                self.end_leases(now, id, !on_purpose, None);
                 self.jobs.leave(now, worker_of(id));
             }
             PeerKind::Client => {
@@ -186,8 +186,18 @@ impl<J: Jobs> Broker<J> {
             if let Some(Side::Worker(worker)) = self.side(id) {
                 worker.suspended_until_us = None;
             }
-            self.end_leases(now, id, true);
+            self.end_leases(now, id, true, None);
         }
+    }
+
+    /// Whoever looks after a worker's process says that it has ended: nobody waits for its connection to come back. How
+    /// many jobs it held.
+    pub(super) fn crashed(&mut self, now: Now, id: SessionId, crash: Crash) -> usize {
+        self.dropped(now, id);
+        self.end_suspension(id);
+        let held = self.worker(id).map_or(0, |worker| worker.leases.len());
+        self.end_leases(now, id, true, Some(Arc::new(crash)));
+        held
     }
 
     /// The worker is there again, or gone for good.

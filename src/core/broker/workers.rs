@@ -1,8 +1,10 @@
 //! What workers say, and what they are told.
 
+use std::sync::Arc;
+
 use crate::core::broker::sessions::{Held, Session, Side, WorkerSide};
 use crate::core::broker::{Broker, What, session_of, worker_of};
-use crate::core::jobs::{Allowance, Class, End, Jobs, SessionId, Word, WorkerId};
+use crate::core::jobs::{Allowance, Class, Crash, End, Jobs, SessionId, Word, WorkerId};
 use crate::core::session::Output;
 use crate::model::limits::WORKER_QUEUES_MAX;
 use crate::model::{Failure, JobId, Lease, Now, QueueName, Status, Stop};
@@ -72,7 +74,7 @@ impl<J: Jobs> Broker<J> {
         }
     }
 
-    fn worker(&self, session: SessionId) -> Option<&WorkerSide> {
+    pub(super) fn worker(&self, session: SessionId) -> Option<&WorkerSide> {
         match self.sessions.get(&session).map(|session| &session.side) {
             Some(Side::Worker(worker)) => Some(worker),
             _ => None,
@@ -162,7 +164,7 @@ impl<J: Jobs> Broker<J> {
         let lease = grant.lease;
         let Some(Side::Worker(worker)) = self.side(session) else {
             // The session closed while the grant was on its way.
-            return self.end_lease(now, session, lease, false, false);
+            return self.end_lease(now, session, lease, false, false, None);
         };
         worker.granted += 1;
         worker.leases.insert(lease.slot, Held { token: lease.token, id: grant.id, started_us: None });
@@ -191,7 +193,13 @@ impl<J: Jobs> Broker<J> {
     }
 
     /// Gives up every lease of a session. `counted`: it vanished, it did not say goodbye.
-    pub(super) fn end_leases(&mut self, now: Now, session: SessionId, counted: bool) {
+    pub(super) fn end_leases(
+        &mut self,
+        now: Now,
+        session: SessionId,
+        counted: bool,
+        crash: Option<Arc<Crash>>,
+    ) {
         let Some(worker) = self.worker(session) else { return };
         let running = worker.leases.values().filter(|held| held.started_us.is_some()).count();
         let all = worker.leases.len();
@@ -201,7 +209,7 @@ impl<J: Jobs> Broker<J> {
         };
         let leases: Vec<(Lease, bool)> = worker.leases.iter().map(lost).collect();
         for (lease, alone) in leases {
-            self.end_lease(now, session, lease, alone, counted);
+            self.end_lease(now, session, lease, alone, counted, crash.clone());
         }
     }
 
@@ -212,12 +220,13 @@ impl<J: Jobs> Broker<J> {
         lease: Lease,
         alone: bool,
         counted: bool,
+        crash: Option<Arc<Crash>>,
     ) {
         let tag = self.next_tag;
         self.next_tag += 1;
-        let what = What::Lost(lease, alone, counted);
+        let what = What::Lost(lease, alone, counted, crash.clone());
         self.pending.insert(tag, crate::core::broker::Pending { session, number: 0, what, again: None });
-        self.jobs.finish(now, tag, lease, End::Lost { alone, counted });
+        self.jobs.finish(now, tag, lease, End::Lost { alone, counted, crash });
     }
 
     /// How many attached workers serve a queue.

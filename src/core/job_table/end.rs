@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::core::job_table::JobTable;
 use crate::core::job_table::entry::{Job, State};
 use crate::core::job_table::remember::{Happened, PastJob};
-use crate::core::jobs::{Answer, Asker, Event, Tag};
+use crate::core::jobs::{Answer, Asker, Crash, Event, Tag};
 use crate::core::record::{AttemptError, Buried, Record, how_ended};
 use crate::model::{
     Body, Headers, JobId, Meta, Now, Outcome, QueueName, ReplyMode, Status, Submission, Verdict,
@@ -35,6 +35,15 @@ impl Close {
             detail: String::new(),
             meta,
         }
+    }
+
+    /// The same with what is known of the crash that brought it about.
+    pub(super) fn after(mut self, crash: Option<&Crash>) -> Self {
+        if let Some(Crash { message, detail, .. }) = crash {
+            self.message = format!("{}: {message}", self.message);
+            self.detail.clone_from(detail);
+        }
+        self
     }
 }
 

@@ -4,7 +4,7 @@ use crate::core::job_table::JobTable;
 use crate::core::job_table::end::Close;
 use crate::core::job_table::entry::State;
 use crate::core::job_table::remember::Happened;
-use crate::core::jobs::{Answer, End, Event, Tag, Word, WorkerId};
+use crate::core::jobs::{Answer, Crash, End, Event, Tag, Word, WorkerId};
 use crate::core::record::{Attempt, AttemptError, RELEASED, RUNNING, Record};
 use crate::model::limits::{ATTEMPTS_KEPT_MAX, LOSSES_MAX};
 use crate::model::{Lease, Now, Outcome, Status, Stop};
@@ -139,8 +139,8 @@ impl JobTable {
         }
         let slot = lease.slot;
         let durable = self.job(slot).durable;
-        if let End::Lost { alone, counted } = end {
-            self.lose(now, slot, alone, counted);
+        if let End::Lost { alone, counted, crash } = end {
+            self.lose(now, slot, alone, counted, crash.as_deref());
             return self.answer(durable, tag, Answer::Done);
         }
         self.take_back(now, slot);
@@ -233,7 +233,7 @@ impl JobTable {
     }
 
     /// The holder's session is over.
-    fn lose(&mut self, now: Now, slot: u32, alone: bool, counted: bool) {
+    fn lose(&mut self, now: Now, slot: u32, alone: bool, counted: bool, crash: Option<&Crash>) {
         if let State::Leased { .. } = self.job(slot).state {
             if !(alone && counted) {
                 return self.requeue_kept(now, slot, "given back");
@@ -257,25 +257,23 @@ impl JobTable {
             if losses >= LOSSES_MAX {
                 self.revoke(slot, Stop::LEASE_LOST);
                 let message = format!("its worker's process ended while it ran, {losses} times");
-                return self.close(
-                    now,
-                    slot,
-                    Close { code: "quarantined".into(), message, ..Close::new(Outcome::Quarantined) },
-                );
+                let close = Close { code: "quarantined".into(), message, ..Close::new(Outcome::Quarantined) };
+                return self.close(now, slot, close.after(crash));
             }
         }
         if exhausted {
             // It may come back yet, to the session it had.
             self.revoke(slot, Stop::LEASE_LOST);
-            let message = "the worker of its last attempt vanished";
-            return self.close(
-                now,
-                slot,
-                Close { code: "worker-lost".into(), message: message.into(), ..Close::new(Outcome::Lost) },
-            );
+            let message = "the worker of its last attempt vanished".into();
+            let close = Close { code: "worker-lost".into(), message, ..Close::new(Outcome::Lost) };
+            return self.close(now, slot, close.after(crash));
         }
-        self.job_mut(slot).note_attempt_end("lost", None, now.wall_ms);
-        self.requeue_kept(now, slot, "worker lost");
+        let (how, error) = match crash {
+            Some(crash) => ("crashed", AttemptError::new(&crash.code, &crash.message)),
+            None => ("lost", None),
+        };
+        self.job_mut(slot).note_attempt_end(how, error, now.wall_ms);
+        self.requeue_kept(now, slot, if crash.is_some() { "worker crashed" } else { "worker lost" });
     }
 
     /// The holder of a durable job is told of its grant now. Its lease was not to run out while it waited to be told.

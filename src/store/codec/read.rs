@@ -18,12 +18,13 @@ use crate::store::codec::{CodecError, Kind};
 const SHARED_MAX: usize = 10_000;
 
 /// How attempts end, so that reading one allocates nothing.
-const HOWS: [&str; 11] = [
+const HOWS: [&str; 12] = [
     "",
     "done",
     "failed",
     "released",
     "lost",
+    "crashed",
     "lapsed",
     "run timeout",
     "stalled",

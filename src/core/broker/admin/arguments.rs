@@ -23,7 +23,7 @@ impl<'a> Arguments<'a> {
         Arguments { command, left, taken: Vec::new() }
     }
 
-    fn take(&mut self, key: &'static str) -> Option<&'a str> {
+    pub(super) fn take(&mut self, key: &'static str) -> Option<&'a str> {
         self.taken.push(key);
         let at = self.left.iter().position(|(name, _)| *name == key)?;
         Some(self.left.swap_remove(at).1)
@@ -34,6 +34,11 @@ impl<'a> Arguments<'a> {
         let value = self.left.iter().find(|(name, _)| *name == key).ok_or_else(missing)?.1;
         self.take(key);
         Ok(value)
+    }
+
+    pub(super) fn need_number(&mut self, key: &'static str) -> Result<u64, Failure> {
+        let text = self.need(key)?;
+        text.parse().map_err(|_| wrong(key, text, "a whole number from 0"))
     }
 
     pub(super) fn number_if_said(&mut self, key: &'static str) -> Result<Option<u64>, Failure> {

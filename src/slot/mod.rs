@@ -6,6 +6,8 @@
 //! Invariant: the library is opened by the path that was given, before any plugin, with its names for all; a plugin that
 //! is linked to libforebay.so.0 finds this one, and a plugin that is not finds its names.
 
+pub(crate) mod crash;
+
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;

@@ -1,0 +1,35 @@
+/* A plugin that crashes on one payload, "poison", having said when, and gives back every other. */
+#include <forebay.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+__attribute__((noinline)) static void swallow(volatile int *nothing) {
+    *nothing = 1;
+}
+
+static int32_t handle(forebay_job_t *job, void *process, void *thread) {
+    size_t len;
+    const char *payload = forebay_job_payload(job, &len);
+    (void)process, (void)thread;
+    if (len == 6 && memcmp(payload, "poison", 6) == 0) {
+        struct timespec now;
+        clock_gettime(CLOCK_REALTIME, &now);
+        fprintf(stderr, "claims: poison at %lld\n", now.tv_sec * 1000LL + now.tv_nsec / 1000000);
+        swallow(NULL);
+    }
+    usleep(1000);
+    forebay_job_complete(job, payload, len, NULL);
+    return 0;
+}
+
+const forebay_plugin_t *forebay_plugin_v1(void) {
+    static const char *const queues[] = {"claims", NULL};
+    static const forebay_plugin_t plugin = {.struct_size = sizeof plugin,
+                                            .abi = FOREBAY_PLUGIN_ABI,
+                                            .name = "claims",
+                                            .queues = queues,
+                                            .handle = handle};
+    return &plugin;
+}
