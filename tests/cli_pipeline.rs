@@ -105,6 +105,11 @@ fn a_watched_run_that_does_not_end_done_says_so() {
     forebay(&broker, &["cancel", &id, "--reason", "enough"]).success();
     let watched = watching.wait(SOON).code(1).text();
     assert!(watched.contains("of stuck: CANCELLED, 0 of 1 steps done"), "{watched}");
+    let new = forebay(&broker, &["pipeline", "resume", &id]).success().text();
+    let worker = Process::start(&mut broker.cli(&["echo", "nobody"]));
+    let watched = forebay(&broker, &["pipeline", "resume", &id, "--watch"]).success().text();
+    assert!(watched.starts_with(&new) && watched.contains("of stuck: DONE, 1 of 1 steps done"), "{watched}");
+    drop(worker);
     eventually("nothing is left", SOON, || {
         let status = forebay(&broker, &["status", "--json"]).success().json();
         (status["jobs"] == 0).then_some(())

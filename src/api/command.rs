@@ -29,6 +29,11 @@ pub fn commands() -> &'static [Command] {
             "id",
             "One run with its steps, their times and the path that decided how long it took.",
         ),
+        command(
+            "run.resume",
+            "id",
+            "Goes on with a run that did not end DONE, as a new run in which what went well is done.",
+        ),
         command("runs.list", "[state] [since] [limit]", "Runs in the order of their ids, page by page."),
         command("queue.list", "[queue]", "Queues with their depths, what is set for them and their rules."),
         command(

@@ -30,6 +30,7 @@ enum PipelineCommand {
     Run(Run),
     Show(Show),
     List(List),
+    Resume(Resume),
 }
 
 impl Pipeline {
@@ -38,6 +39,7 @@ impl Pipeline {
             PipelineCommand::Run(command) => command.run(),
             PipelineCommand::Show(command) => command.run(),
             PipelineCommand::List(command) => command.run(),
+            PipelineCommand::Resume(command) => command.run(),
         }
     }
 }
@@ -188,6 +190,31 @@ impl List {
             anstream::eprintln!("forebay: there are more: add --since {next}");
         }
         Ok(Exit::Done)
+    }
+}
+
+/// Goes on with a run that did not end DONE, from the step that failed, and prints the id of the new run that does.
+///
+/// What went well is not done again. However often a run is resumed, there is one new run.
+#[derive(Args, Debug)]
+struct Resume {
+    /// The run's id, as `forebay pipeline run` prints it.
+    #[arg(value_parser = submit::id)]
+    id: JobId,
+    /// Shows how far it is until it has ended, and ends with 1 unless that is DONE.
+    #[arg(short, long)]
+    watch: bool,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+impl Resume {
+    fn run(self) -> Result<Exit, Failed> {
+        let client = self.connection.open()?;
+        let answer = ask(&client, "run.resume", &[("id", self.id.to_string())])?;
+        let new = submit::id(text(&answer, "resumed_as")).map_err(|why| Failed::new(Exit::Refused, why))?;
+        show::line(new)?;
+        if self.watch { watch::watch(&client, new) } else { Ok(Exit::Done) }
     }
 }
 

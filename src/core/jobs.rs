@@ -279,6 +279,8 @@ pub enum Admin {
     Jobs { queue: Option<QueueName>, listed: Listed, since: Option<JobId>, limit: usize, by: Asker },
     /// One run with its steps.
     Run { id: JobId, by: Asker },
+    /// Goes on with a run that did not end DONE.
+    Resume { id: JobId, by: Asker },
     /// Runs after the id `since`, at most `limit`.
     Runs { listed: Listed, since: Option<JobId>, limit: usize, by: Asker },
     /// One queue or all, with their rules.

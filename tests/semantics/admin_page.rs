@@ -127,6 +127,12 @@ fn answers() -> BTreeMap<&'static str, Value> {
     let submission = runs::run_of(&mut rig, &runs::draft(steps, &[("b", "a")]));
     let run = submission.id.to_string();
     rig.submit_job(client, submission).unwrap();
+    let submission = runs::run_of(&mut rig, &runs::draft(vec![runs::step("a")], &[]));
+    let cancelled = submission.id;
+    rig.submit_job(client, submission).unwrap();
+    let reason = String::new();
+    rig.send(client, forebay::wire::command::ToBroker::Cancel { id: cancelled, own: true, reason });
+    let cancelled = cancelled.to_string();
     let job = done.to_string();
     let pid = rig.admin(client, "workers.list", &[])["workers"][0]["pid"].to_string();
     let arguments: &[(&str, &[(&str, &str)])] = &[
@@ -135,6 +141,7 @@ fn answers() -> BTreeMap<&'static str, Value> {
         ("jobs.list", &[]),
         ("run.get", &[("id", &run)]),
         ("runs.list", &[]),
+        ("run.resume", &[("id", &cancelled)]),
         ("workers.list", &[]),
         ("queue.set", &[("queue", "q"), ("attempts", "3")]),
         ("queue.list", &[]),

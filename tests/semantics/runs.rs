@@ -378,3 +378,45 @@ fn runs_are_listed_and_remembered_for_a_while() {
     rig.pass_ms(3_700_000);
     assert_eq!(listed(&mut rig, "done"), text(&[]));
 }
+
+#[test]
+fn a_run_is_resumed_from_the_step_that_failed() {
+    let mut rig = Rig::durable();
+    let client = rig.client();
+    let mut worker = rig.worker(2);
+    let draft = draft(names(&["a", "b", "c", "d"]), &[("c", "a"), ("c", "b"), ("d", "c")]);
+    let run = start_run(&mut rig, client, &draft);
+    let text = run.to_string();
+    let refused = rig.ask(client, "run.resume", &[("id", &text)]).unwrap_err();
+    assert_eq!(refused.0, Status::State, "it goes on");
+    for grant in begun(&mut rig, worker) {
+        finish(&mut rig, &mut worker, &grant);
+    }
+    let c = rig.start(worker);
+    rig.fail(&mut worker, c.lease, Retry::Never);
+    assert_eq!(rig.outcome(client, run), Some(Outcome::Failed));
+    // The store alone knows of it.
+    let mut rig = rig.restart(100);
+    let client = rig.client();
+    let resumed = rig.admin(client, "run.resume", &[("id", &text)]);
+    assert_eq!(resumed["again"], false);
+    let mut rig = rig.restart(100);
+    let client = rig.client();
+    let again = rig.admin(client, "run.resume", &[("id", &text)]);
+    assert_eq!((&again["again"], &again["resumed_as"]), (&true.into(), &resumed["resumed_as"]));
+    let mut worker = rig.worker(2);
+    let new = JobId::parse(again["resumed_as"].as_str().unwrap()).unwrap();
+    let shown = show(&mut rig, client, new);
+    assert_eq!(outcomes(&shown), [("a", "DONE"), ("b", "DONE"), ("c", "WAITING"), ("d", "WAITING")]);
+    let c = rig.start(worker);
+    assert_eq!(c.body.0, ["c", "[a]", "[b]"].map(Bytes::from), "what went well is not done again");
+    finish(&mut rig, &mut worker, &c);
+    let d = rig.start(worker);
+    finish(&mut rig, &mut worker, &d);
+    assert_eq!(show(&mut rig, client, new)["outcome"], "DONE");
+    assert_eq!(show(&mut rig, client, run)["outcome"], "FAILED", "the old run stays as it ended");
+    rig.send(client, ToBroker::Forget(vec![run, new]));
+    assert_eq!(rig.admin(client, "status", &[])["memory_bytes"], 0);
+    let refused = rig.ask(client, "run.resume", &[("id", &run.to_string())]);
+    assert_eq!(refused.unwrap()["again"], true, "it is remembered");
+}

@@ -19,8 +19,9 @@ use crate::wire::command::{FromBroker, PeerKind, ToBroker};
 /// A long poll looks for events this often while things happen.
 pub(super) const POLL_INTERVAL_MS: u64 = 20;
 
-/// The one command that makes a job.
+/// The commands that make jobs.
 const REQUEUE: &str = "quarantine.requeue";
+const RESUME: &str = "run.resume";
 
 /// What is made of the jobs side's answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,11 +60,13 @@ pub(super) struct WorkersWait {
 }
 
 impl Broker<JobTable> {
-    /// Bytes of the job this command makes, if it makes one: a driver with a store looks for room first.
+    /// Bytes of the jobs this command makes, if it makes any: a driver with a store looks for room first.
     pub fn requeued_len(&self, command: &ToBroker) -> Option<u64> {
         let ToBroker::Admin { command, arguments, .. } = command else { return None };
-        let id = arguments.iter().find(|(key, _)| command == REQUEUE && key == "id")?;
-        self.jobs.quarantined_len(JobId::parse(&id.1)?)
+        let makes = [REQUEUE, RESUME].contains(&command.as_str());
+        let id = arguments.iter().find(|(key, _)| makes && key == "id")?;
+        let id = JobId::parse(&id.1)?;
+        if command == REQUEUE { self.jobs.quarantined_len(id) } else { self.jobs.resumed_len(id) }
     }
 }
 
@@ -101,6 +104,7 @@ impl<J: Jobs> Broker<J> {
                 (Admin::Jobs { queue, listed, since, limit, by }, Shape::Plain)
             }
             "run.get" => (Admin::Run { id: said.need_id()?, by }, Shape::Plain),
+            RESUME => (Admin::Resume { id: said.need_id()?, by }, Shape::Plain),
             "runs.list" => {
                 let (listed, since, limit) = (said.listed()?, said.id("since")?, said.limit(LIST_LEN)?);
                 (Admin::Runs { listed, since, limit, by }, Shape::Plain)

@@ -26,6 +26,7 @@ impl JobTable {
                 Ok(self.list_jobs(now, queue.as_ref(), *listed, *since, *limit, by))
             }
             Admin::Run { id, by } => self.show_run(now, *id, by),
+            Admin::Resume { id, by } => self.resume_run(now, *id, by),
             Admin::Runs { listed, since, limit, by } => Ok(self.list_runs(now, *listed, *since, *limit, by)),
             Admin::Queues { queue } => self.list_queues(queue.as_ref()),
             Admin::QueueSet { queue, set, unset } => self.set_queue(queue, set, unset),

@@ -86,7 +86,8 @@ impl JobTable {
         let before = self.job(slot).bytes();
         // A quarantined job waits for a person who may want to see its payload.
         let waits_for_a_person = close.outcome == Outcome::Quarantined;
-        if !waits_for_a_person {
+        let may_be_resumed = close.outcome != Outcome::Done && self.job(slot).is_run();
+        if !waits_for_a_person && !may_be_resumed {
             self.drop_body(slot);
             self.job_mut(slot).headers = Headers::default();
         }

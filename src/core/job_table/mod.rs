@@ -18,6 +18,7 @@ mod queue;
 mod ready;
 mod recover;
 mod remember;
+mod resume;
 mod runs;
 mod stored;
 

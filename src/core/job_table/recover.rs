@@ -181,7 +181,8 @@ impl JobTable {
         let passed_ms = now.wall_ms.saturating_sub(wall_ms);
         let quarantine_ms = self.config.quarantine_ms;
         let (outcome, waits_for_a_person) = (verdict.outcome, verdict.waits_for_a_person());
-        if !waits_for_a_person {
+        let may_be_resumed = outcome != Outcome::Done && self.job(slot).is_run();
+        if !waits_for_a_person && !may_be_resumed {
             self.drop_body(slot);
             self.job_mut(slot).headers = Headers::default();
         }

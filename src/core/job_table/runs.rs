@@ -175,9 +175,9 @@ impl JobTable {
         let run = self.job(run_slot);
         let (id, asker) = (run.id, run.asker.clone());
         let mut job = self.submission_of(run_slot, step);
-        let rules = self.rules_for(&job).and_then(|rules| check_rules(&rules).map(|()| rules));
+        let (rules, wrong) = self.rules_of_step(&job);
         let refused = match self.check_input(&job) {
-            Ok(()) => rules.as_ref().err().cloned(),
+            Ok(()) => wrong,
             Err(failure) => {
                 job.body = Body::default();
                 Some(failure)
@@ -189,10 +189,6 @@ impl JobTable {
             let close = Close { code: "id-in-use".into(), message, ..Close::new(Outcome::Failed) };
             return self.close(now, run_slot, close);
         }
-        let rules = rules.unwrap_or_else(|_| {
-            let level = job.options.level.unwrap_or_default();
-            Arc::new(JobRules { level, ..(*self.default_rules).clone() })
-        });
         let slot = self.insert(now, &asker, job, rules);
         self.job_mut(slot).part = Some(Box::new(Part::Step { run: id, step }));
         if let Some(Failure { message, .. }) = refused {
@@ -211,7 +207,18 @@ impl JobTable {
         }
     }
 
-    fn submission_of(&self, run_slot: u32, step: u32) -> Submission {
+    /// The rules of a step's job, and what is wrong with those it asks for: then it has the broker's.
+    pub(super) fn rules_of_step(&mut self, job: &Submission) -> (Arc<JobRules>, Option<Failure>) {
+        match self.rules_for(job).and_then(|rules| check_rules(&rules).map(|()| rules)) {
+            Ok(rules) => (rules, None),
+            Err(failure) => {
+                let level = job.options.level.unwrap_or_default();
+                (Arc::new(JobRules { level, ..(*self.default_rules).clone() }), Some(failure))
+            }
+        }
+    }
+
+    pub(super) fn submission_of(&self, run_slot: u32, step: u32) -> Submission {
         let job = self.job(run_slot);
         let run = &self.runs.by_id[&job.id];
         let said = &run.pipeline.steps()[step as usize];
@@ -297,8 +304,11 @@ impl JobTable {
 
     /// The run has ended: nothing of it goes on.
     fn clear_up(&mut self, now: Now, id: JobId) {
+        let may_be_resumed = self.ids.get(&id).is_some_and(|&slot| self.job(slot).outcome() != Outcome::Done);
         let Some(run) = self.runs.by_id.get_mut(&id) else { return };
-        run.pipeline.drop_payloads();
+        if !may_be_resumed {
+            run.pipeline.drop_payloads();
+        }
         if !planted(Planted::LeaveStepsGoing) {
             self.cancel_steps(now, id);
         }

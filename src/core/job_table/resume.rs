@@ -1,0 +1,149 @@
+//! A run that did not end DONE, gone on with: a new run of the same pipeline, in which every step that went well is done already,
+//! with the result it had.
+//!
+//! Invariant: a run is resumed once. The new run's id follows from the old one's, so asking again finds it.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::core::graph::Stand;
+use crate::core::job_table::JobTable;
+use crate::core::job_table::admit::draining;
+use crate::core::job_table::end::Close;
+use crate::core::job_table::entry::{Part, State};
+use crate::core::job_table::runs::step_id;
+use crate::core::jobs::Asker;
+use crate::core::record::Record;
+use crate::model::limits::{BUSY_RETRY_MS, RUNS_MAX};
+use crate::model::{
+    Body, Failure, Headers, JobId, JobOptions, JobRules, Now, Outcome, ReplyMode, Status, Submission, Verdict,
+};
+
+/// The place of no step: what follows from it is the id of the run that goes on with this one.
+const RESUMED: u32 = u32::MAX;
+
+impl JobTable {
+    pub(super) fn resume_run(&mut self, now: Now, id: JobId, by: &Asker) -> Result<Value, Failure> {
+        let new = step_id(id, RESUMED);
+        let answer =
+            |again: bool| json!({ "id": id.to_string(), "resumed_as": new.to_string(), "again": again });
+        if self.slot_of(new, by).is_some() || self.runs.past.get(new, &by.owner.user).is_some() {
+            return Ok(answer(true));
+        }
+        let slot = self.resumable(id, by)?;
+        let (submission, rules) = self.run_anew(slot, new);
+        if self.queues.get(&submission.queue).is_some_and(|queue| queue.draining) {
+            return Err(draining(&submission.queue));
+        }
+        self.check_room(&submission, &rules)?;
+        if self.runs.by_id.len() >= RUNS_MAX {
+            let message = format!("the broker holds {RUNS_MAX} runs, as many as it can");
+            return Err(Failure::busy(message, BUSY_RETRY_MS));
+        }
+        let asker = self.job(slot).asker.clone();
+        self.runs.insert(new, self.runs.by_id[&id].pipeline.clone());
+        let child = self.insert(now, &asker, submission, rules);
+        self.job_mut(child).parent = Some(id);
+        let durable = self.job(child).durable;
+        self.record(durable, || Record::Child { id: new, parent: id });
+        self.set_going(now, child);
+        self.carry_over(now, id, child);
+        Ok(answer(false))
+    }
+
+    /// Bytes that resuming this run writes anew.
+    pub(in crate::core) fn resumed_len(&self, id: JobId) -> Option<u64> {
+        let run = self.runs.by_id.get(&id)?;
+        let body_len = self.job(*self.ids.get(&id)?).payload_len();
+        let steps = 0..run.pipeline.steps().len() as u32;
+        let results = steps.filter_map(|step| self.step_verdict(id, step));
+        Some(body_len + results.map(|verdict| verdict.body.len() as u64).sum::<u64>())
+    }
+
+    /// The place of a run that has ended, and not DONE.
+    fn resumable(&self, id: JobId, by: &Asker) -> Result<u32, Failure> {
+        let known = self.runs.by_id.contains_key(&id).then(|| self.slot_of(id, by)).flatten();
+        let Some(slot) = known else {
+            let message = format!(
+                "no run {id} is held here: it is another user's, or its result was fetched, or it never came"
+            );
+            return Err(Failure::new(Status::NotFound, message));
+        };
+        let outcome = self.job(slot).outcome();
+        if !outcome.is_terminal() || outcome == Outcome::Done {
+            let message =
+                format!("run {id} is {}; one that has ended otherwise can be resumed", outcome.name());
+            return Err(Failure::new(Status::State, message));
+        }
+        Ok(slot)
+    }
+
+    /// The same pipeline under a new id, to be begun at once.
+    fn run_anew(&self, slot: u32, id: JobId) -> (Submission, Arc<JobRules>) {
+        let job = self.job(slot);
+        let rules = match job.rules.delay_ms {
+            0 => job.rules.clone(),
+            _ => Arc::new(JobRules { delay_ms: 0, ..(*job.rules).clone() }),
+        };
+        // A client without a name would be sent a result it knows nothing of, and nobody else could have it.
+        let reply = match job.reply {
+            ReplyMode::Push if job.asker.owner.name.is_empty() => ReplyMode::Keep,
+            reply => reply,
+        };
+        let submission = Submission {
+            id,
+            queue: job.queue.clone(),
+            body: job.body.clone(),
+            headers: Headers::default(),
+            options: JobOptions::default(),
+            resent: false,
+            reply,
+            content: None,
+            wants_progress: false,
+            wants_partial: false,
+            is_patient: true,
+            is_run: true,
+        };
+        (submission, rules)
+    }
+
+    /// Each step of the old run that went well is done in the new one.
+    fn carry_over(&mut self, now: Now, old: JobId, run_slot: u32) {
+        let stands = self.runs.by_id[&old].graph.stands().to_vec();
+        for (stand, step) in stands.into_iter().zip(0..) {
+            let verdict = self.step_verdict(old, step).filter(|_| stand == Stand::Well).cloned();
+            if let Some(verdict) = verdict {
+                self.carry_step(now, run_slot, step, &verdict);
+            }
+        }
+    }
+
+    fn carry_step(&mut self, now: Now, run_slot: u32, step: u32, verdict: &Verdict) {
+        let run = self.job(run_slot);
+        let (id, asker) = (run.id, run.asker.clone());
+        let mut job = self.submission_of(run_slot, step);
+        job.body = Body::default();
+        if self.ids.contains(&job.id) {
+            return;
+        }
+        let (rules, _) = self.rules_of_step(&job);
+        let slot = self.insert(now, &asker, job, rules);
+        let job = self.job_mut(slot);
+        job.part = Some(Box::new(Part::Step { run: id, step }));
+        job.state = State::Delayed { until_us: now.us };
+        if let Some(run) = self.runs.by_id.get_mut(&id) {
+            run.graph.restore(step);
+        }
+        let close = Close {
+            outcome: verdict.outcome,
+            body: verdict.body.clone(),
+            headers: verdict.headers.clone(),
+            code: verdict.code.clone(),
+            message: verdict.message.clone(),
+            detail: verdict.detail.clone(),
+            meta: verdict.meta.clone(),
+        };
+        self.close(now, slot, close);
+    }
+}
