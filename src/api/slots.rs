@@ -1,20 +1,30 @@
 //! The slots of a host: threads that receive jobs and hand each to whoever handles its queue.
 //!
 //! Invariants: no queue is registered before every thread has begun; a job in hand is handled to its end, also when the
-//! host stops; one thread that cannot go on ends all of them.
+//! host stops, unless it was told to stop and does not; one thread that cannot go on ends all of them.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Signal, getpid, kill_process};
 
 use crate::api::job::Job;
 use crate::api::report::{Doing, Place, Report};
 use crate::api::worker::Worker;
-use crate::model::{Failure, Status};
+use crate::model::{Failure, JobId, Status};
 use crate::run::settings::{RegisterSettings, WorkerSettings};
 
 /// A thread's stack: what a main thread has, since what handlers call expects it.
 const STACK_LEN: usize = 8 << 20;
+/// How long a process has to leave where it stood, before it is killed.
+const LEAVE: Duration = Duration::from_secs(1);
+
+/// The job that each thread has in hand, for whoever watches over them.
+type Hands = [Mutex<Option<Job>>];
 
 /// How a host works.
 #[derive(Clone, Debug)]
@@ -27,6 +37,8 @@ pub struct HostSettings {
     pub slots: u32,
     /// The number of the first.
     pub first_slot: u32,
+    /// How long a job that was told to stop may go on before the process ends; 0: for ever.
+    pub grace_ms: u64,
     /// A file to write into what it does.
     pub report: Option<PathBuf>,
     /// Its connection.
@@ -88,12 +100,18 @@ impl Host {
     pub fn run(&self, handlers: &[Box<dyn Handler + '_>]) -> Result<(), Failure> {
         let queues = self.queues(handlers)?;
         let unbegun = AtomicU32::new(self.settings.slots);
-        let (queues, unbegun) = (&queues[..], &unbegun);
+        let hands: Vec<Mutex<Option<Job>>> = (0..self.settings.slots).map(|_| Mutex::new(None)).collect();
+        let (queues, unbegun, hands) = (&queues[..], &unbegun, &hands[..]);
         thread::scope(|scope| {
             let mut threads = Vec::new();
             let mut result = Ok(());
+            // The watching ends with the sender.
+            let (_watched, over) = mpsc::channel();
+            if self.settings.grace_ms > 0 {
+                scope.spawn(move || self.watch(hands, &over));
+            }
             for index in 1..self.settings.slots {
-                let slot = move || self.serve(index, handlers, queues, unbegun);
+                let slot = move || self.serve(index, handlers, queues, unbegun, &hands[index as usize]);
                 let name = format!("slot-{}", self.settings.first_slot + index);
                 match thread::Builder::new().name(name).stack_size(STACK_LEN).spawn_scoped(scope, slot) {
                     Ok(thread) => threads.push(thread),
@@ -105,7 +123,7 @@ impl Host {
                 }
             }
             if result.is_ok() {
-                result = self.serve(0, handlers, queues, unbegun);
+                result = self.serve(0, handlers, queues, unbegun, &hands[0]);
             }
             for thread in threads {
                 let ended = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
@@ -150,8 +168,9 @@ impl Host {
         handlers: &[Box<dyn Handler + '_>],
         queues: &[(String, usize)],
         unbegun: &AtomicU32,
+        hand: &Mutex<Option<Job>>,
     ) -> Result<(), Failure> {
-        let served = self.begin_and_handle(index, handlers, queues, unbegun);
+        let served = self.begin_and_handle(index, handlers, queues, unbegun, hand);
         if served.is_err() {
             self.stop();
         }
@@ -164,6 +183,7 @@ impl Host {
         handlers: &[Box<dyn Handler + '_>],
         queues: &[(String, usize)],
         unbegun: &AtomicU32,
+        hand: &Mutex<Option<Job>>,
     ) -> Result<(), Failure> {
         let slot = self.settings.first_slot + index;
         let mut slots: Vec<_> =
@@ -184,10 +204,44 @@ impl Host {
                 place.doing = Some(Doing::of(&job));
                 report.write(index, &place);
             }
+            self.take(hand, || Some(job.again()));
             slots[*at].handle(job);
+            self.take(hand, || None);
             if let Some(report) = &self.report {
                 place = Place { handled: place.handled + 1, doing: None };
                 report.write(index, &place);
+            }
+        }
+    }
+
+    /// Shows what a thread has in hand, if somebody watches.
+    fn take(&self, hand: &Mutex<Option<Job>>, job: impl FnOnce() -> Option<Job>) {
+        if self.settings.grace_ms > 0 {
+            *hand.lock().unwrap_or_else(PoisonError::into_inner) = job();
+        }
+    }
+
+    /// Ends the process when a job that was told to stop goes on for too long.
+    fn watch(&self, hands: &Hands, over: &Receiver<()>) {
+        let grace = Duration::from_millis(self.settings.grace_ms);
+        let ask = (grace / 4).clamp(Duration::from_millis(10), Duration::from_secs(1));
+        let mut told: Vec<Option<(JobId, Instant)>> = vec![None; hands.len()];
+        while over.recv_timeout(ask) == Err(RecvTimeoutError::Timeout) {
+            for (hand, told) in hands.iter().zip(&mut told) {
+                let hand = hand.lock().unwrap_or_else(PoisonError::into_inner);
+                let job = hand.as_ref().filter(|job| job.stop().0 != 0 && !job.is_answered());
+                *told = job.map(|job| match *told {
+                    Some((id, since)) if id == job.id() => (id, since),
+                    _ => (job.id(), Instant::now()),
+                });
+                if let Some((id, _)) = told.filter(|(_, since)| since.elapsed() >= grace) {
+                    log::error!(
+                        target: "host",
+                        "job={id} was told to stop and goes on after {} ms: the process ends",
+                        self.settings.grace_ms
+                    );
+                    end_process();
+                }
             }
         }
     }
@@ -201,6 +255,14 @@ impl Host {
         }
         Ok(())
     }
+}
+
+/// By the signal of a fault, so that where it stood is told; the kernel hands it to the main thread, which is the first
+/// slot. A plugin that took that signal for itself is killed.
+fn end_process() {
+    let _ = kill_process(getpid(), Signal::ABORT);
+    thread::sleep(LEAVE);
+    let _ = kill_process(getpid(), Signal::KILL);
 }
 
 impl std::fmt::Debug for Host {

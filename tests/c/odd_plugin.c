@@ -1,4 +1,4 @@
-/* A plugin that does what tests ask for by the payload: "pid", "crash", "mute", or the path of a file to wait for.
+/* A plugin that does what tests ask for by the payload: "pid", "crash", "spin", "mute", or the path of a file to wait for.
  * -DODD_ABI=7 makes it one of another interface. */
 #include <forebay.h>
 #include <stdio.h>
@@ -35,6 +35,10 @@ __attribute__((noinline)) static void crash_here(void) {
     abort();
 }
 
+__attribute__((noinline)) static void spin_here(void) {
+    for (volatile unsigned turns = 0;; turns++) continue;
+}
+
 static int32_t handle(forebay_job_t *job, void *process, void *thread) {
     char text[256];
     size_t len;
@@ -43,6 +47,7 @@ static int32_t handle(forebay_job_t *job, void *process, void *thread) {
     snprintf(text, sizeof text, "%.*s", (int)len, payload);
     if (strcmp(text, "mute") == 0) return 3;
     if (strcmp(text, "crash") == 0) crash_here();
+    if (strcmp(text, "spin") == 0) spin_here();
     if (text[0] == '/') wait_for(job, text);
     snprintf(text, sizeof text, "%d", (int)getpid());
     forebay_job_complete(job, text, strlen(text), NULL);

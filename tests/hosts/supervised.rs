@@ -5,9 +5,12 @@ use support::{Broker, SOON, binary, eventually, run};
 use crate::rig::{self, Host, odd};
 
 fn host(broker: &Broker, slots: &str) -> Host {
-    let plugin = odd(broker.folder(), "odd", &[]);
-    let host =
-        Host::start(broker, &["--load", &plugin.display().to_string(), "--slots", slots, "--name", "odd"]);
+    host_with(broker, slots, "1m")
+}
+
+fn host_with(broker: &Broker, slots: &str, grace: &str) -> Host {
+    let plugin = odd(broker.folder(), "odd", &[]).display().to_string();
+    let host = Host::start(broker, &["--load", &plugin, "--slots", slots, "--name", "odd", "--grace", grace]);
     host.ready();
     host
 }
@@ -99,4 +102,21 @@ fn a_host_that_is_sent_home_ends() {
     let host = host(&broker, "2");
     run(&mut broker.cli(&["worker", "drain", "odd"]), SOON).success();
     host.process.wait(SOON).success();
+}
+
+/// A handler in an endless loop, which hears of nothing: its time is over, its process is ended, and the slot serves the
+/// next job.
+#[test]
+fn a_job_that_does_not_stop_is_ended() {
+    let broker = Broker::start(binary!());
+    let host = host_with(&broker, "1", "200ms");
+    let mut spins = broker.cli(&["call", "odd", "--data", "spin", "--run-ms", "200", "--attempts", "1"]);
+    assert!(run(&mut spins, SOON).code(1).error_text().contains("TIMED_OUT"));
+    host.process.line_with("was told to stop and goes on after 200 ms", SOON);
+    host.process.line_with("was killed by SIGABRT (6) in spin_here (odd.so)", SOON);
+    let jobs = rig::submit(&broker, "odd", "spin", 1);
+    let before = rig::wait_until_running(&broker, 1);
+    run(&mut broker.cli(&["cancel", &jobs[0]]), SOON).success();
+    assert_ne!(rig::call(&broker, "odd", "pid").success().text(), before[0].to_string());
+    host.ends_well();
 }

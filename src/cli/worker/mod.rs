@@ -43,6 +43,8 @@ pub(crate) use slot::{SlotCommand, open};
 /// header tell it the rest. A job that is cancelled or out of time gets SIGTERM and, after --grace, SIGKILL, with all it
 /// started.
 ///
+/// A plugin's job that is told to stop and goes on for longer than --grace ends its process.
+///
 /// When all are ready `N slots serve QUEUES` is printed on standard output.
 #[derive(Args, Debug)]
 #[command(
@@ -103,7 +105,7 @@ struct Host {
     /// How long running jobs may take to end after SIGTERM, such as 30s.
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = time::parse)]
     drain: Duration,
-    /// How long a command may take to end after SIGTERM, such as 5s.
+    /// How long a job may go on after it was told to stop, such as 5s; then its process is ended.
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = time::parse)]
     grace: Duration,
     /// The broker's address: ipc://PATH, tcp://HOST:PORT; several, separated by commas, are tried in turn.
@@ -157,7 +159,8 @@ impl Host {
             Isolate::Process => (slots, 1),
             Isolate::Thread => (1, slots),
         };
-        let options = self.options(threads)?;
+        let mut options = self.options(threads)?;
+        options.push(("host.grace_ms".to_owned(), self.grace.as_millis().to_string()));
         // What is wrong in a file or behind --set is said once, and not by each process.
         let mut checked = self.sources.options()?;
         for (key, value) in &options {
