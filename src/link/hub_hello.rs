@@ -13,7 +13,7 @@ use crate::wire::header::MAJOR;
 enum Meaning {
     /// It goes on where it was.
     Resume,
-    /// Its peer never heard that it was opened, and nothing has happened in it: it is welcomed once more.
+    /// Its peer had not heard that it was opened, and nothing has been said in it: it is welcomed once more.
     Again,
     /// Its peer has lost track of it, or never knew it: another one is opened.
     Anew,
@@ -133,7 +133,7 @@ fn meaning(session: &Session, hello: &Hello) -> Meaning {
         return Meaning::Anew;
     }
     if hello.welcomed < session.opened_by {
-        // It has not heard of this session, so it has said nothing in it either.
+        // It had not heard of this session. What was said to it since it may have executed, and would once more.
         return if session.lane.is_untouched() { Meaning::Again } else { Meaning::Anew };
     }
     if session.lane.can_resync(hello.received) { Meaning::Resume } else { Meaning::Anew }

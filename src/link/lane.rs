@@ -236,9 +236,9 @@ impl Lane {
         self.out.is_congested(said)
     }
 
-    /// Whether neither side has been heard by the other.
+    /// Whether neither side has said anything that the other may have executed.
     pub fn is_untouched(&self) -> bool {
-        self.received() == 0 && self.out.can_resync(0)
+        self.received() == 0 && !self.out.was_sent(1)
     }
 
     /// How many commands were sent more than once.

@@ -236,17 +236,34 @@ fn a_lost_welcome_is_said_again_as_it_was() {
     let (mut hub, mut peer) = (hub(), peer(PeerKind::Worker));
     peer.connected(at(0));
     to_hub(&mut hub, at(0), CONN, &mut peer);
-    hub.handle(at(0), Output::Send { session: ONE, command: FromBroker::Drain { stops: true } });
     packets(&mut hub, at(0));
     let retry = at(limits::HELLO_RETRY_MS * 1_000);
     assert_eq!(peer.next_timeout(), Some(retry.us));
     to_hub(&mut hub, retry, CONN, &mut peer);
     assert_eq!(names(&mut hub), ["opened"], "it is the same session");
     let events = to_peer(&mut hub, retry, &mut peer);
-    assert!(matches!(
-        &events[..],
-        [PeerEvent::Up { fresh: true, .. }, PeerEvent::Command(FromBroker::Drain { .. })]
-    ));
+    assert!(matches!(&events[..], [PeerEvent::Up { fresh: true, .. }]), "{events:?}");
+}
+
+/// A WELCOME was late, and a word after it. The peer had said HELLO again before they came. The session was welcomed as
+/// fresh once more, and the peer heard the word twice.
+#[test]
+fn a_late_welcome_with_a_word_after_it_is_not_said_again() {
+    let (mut hub, mut peer) = (hub(), peer(PeerKind::Client));
+    peer.connected(at(0));
+    to_hub(&mut hub, at(0), CONN, &mut peer);
+    hub.handle(at(0), Output::Send { session: ONE, command: FromBroker::SubmitCredit(5) });
+    let late = packets(&mut hub, at(0));
+    let retry = at(limits::HELLO_RETRY_MS * 1_000);
+    let hello = peer.poll_packet(retry).expect("HELLO");
+    for (_, packet) in late {
+        peer.receive(retry, packet);
+    }
+    hub.receive(retry, CONN, "uid:1", hello);
+    assert_eq!(names(&mut hub), ["opened", "closed", "opened"], "what was said is of the session before");
+    let events = to_peer(&mut hub, retry, &mut peer);
+    let words = events.iter().filter(|event| matches!(event, PeerEvent::Command(_))).count();
+    assert_eq!(words, 1, "{events:?}");
 }
 
 /// The same with a broker that was restarted: what the peer had sent to the one before must not be sent to it as it was.
