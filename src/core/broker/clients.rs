@@ -34,7 +34,7 @@ impl<J: Jobs> Broker<J> {
                 if mode == GetMode::Watch {
                     self.watch(session, id);
                 }
-                let tag = self.call(session, number, What::Get(id), || ToBroker::Get { id, mode });
+                let tag = self.call(session, number, What::Get(id, mode), || ToBroker::Get { id, mode });
                 let asker = self.asker(session);
                 self.jobs.get(now, tag, id, &asker);
             }
@@ -156,7 +156,7 @@ impl<J: Jobs> Broker<J> {
         }
     }
 
-    pub(super) fn got(&mut self, session: SessionId, id: JobId, answer: Answer) {
+    pub(super) fn got(&mut self, session: SessionId, id: JobId, mode: GetMode, answer: Answer) {
         let (status, state, attempt, fraction, verdict) = match answer {
             Answer::State { state, attempt, fraction, verdict } => {
                 (Status::Ok, state, attempt, fraction, verdict)
@@ -165,7 +165,9 @@ impl<J: Jobs> Broker<J> {
             _ => return,
         };
         self.send(session, FromBroker::State { id, status, state, attempt, fraction });
-        if verdict.is_some() || status != Status::Ok {
+        // Who only looked may be told late that there is no job, and have begun to watch it since.
+        let is_unknown = mode == GetMode::Watch && status != Status::Ok;
+        if verdict.is_some() || is_unknown {
             self.unwatch(session, id);
         }
         if let Some(verdict) = verdict {

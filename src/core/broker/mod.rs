@@ -19,7 +19,7 @@ use crate::core::jobs::{Answer, Crash, Event, Jobs, SessionId, Tag, WorkerId};
 use crate::core::session::{Input, Output};
 use crate::model::limits::BUSY_RETRY_MS;
 use crate::model::{Failure, Index, JobId, Now, Status, limits};
-use crate::wire::command::{FromBroker, PeerKind, ToBroker};
+use crate::wire::command::{FromBroker, GetMode, PeerKind, ToBroker};
 
 /// What the sessions side is told when it is made.
 #[derive(Clone, Debug)]
@@ -74,7 +74,7 @@ struct Pending {
 enum What {
     Submit(JobId),
     Cancel(JobId),
-    Get(JobId),
+    Get(JobId, GetMode),
     Forget,
     Finish(crate::model::Lease),
     Present(JobId),
@@ -295,8 +295,8 @@ impl<J: Jobs> Broker<J> {
                 self.send(session, FromBroker::CancelReply { id, status, message });
                 self.done(session, number);
             }
-            What::Get(id) => {
-                self.got(session, id, answer);
+            What::Get(id, mode) => {
+                self.got(session, id, mode, answer);
                 self.done(session, number);
             }
             What::Forget => self.forgot(session, number),
