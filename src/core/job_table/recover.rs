@@ -27,23 +27,37 @@ struct Replayed {
     forgotten: bool,
 }
 
+/// What is to be done with a job that is back.
+#[derive(PartialEq, Eq)]
+enum Settled {
+    Kept,
+    /// Its result was never wanted, and the record that says it is forgotten was lost.
+    Unwanted,
+}
+
 impl JobTable {
     /// Takes the jobs of these records, in order, into an empty table. Jobs that workers held wait `reattach_ms` for
     /// whoever presents them, counted from the first `tick`: reading a store back may take longer than that. Nothing is
-    /// told and nothing recorded.
+    /// told; recorded is only that a result nobody wants is forgotten.
     pub fn recover(&mut self, now: Now, records: impl IntoIterator<Item = Record>) {
         let mut replayed: BTreeMap<u32, Replayed> = BTreeMap::new();
         for record in records {
             self.replay(now, record, &mut replayed);
         }
+        let mut unwanted = Vec::new();
         for (slot, replayed) in replayed {
-            self.settle(now, slot, replayed);
+            if self.settle(now, slot, replayed) == Settled::Unwanted {
+                unwanted.push(slot);
+            }
         }
         self.link_runs(now);
         self.events.clear();
         self.records.clear();
         self.leavable.clear();
         (self.records_written, self.records_handed, self.records_synced) = (0, 0, 0);
+        for slot in unwanted {
+            self.remove(now, slot);
+        }
     }
 
     fn replay(&mut self, now: Now, record: Record, replayed: &mut BTreeMap<u32, Replayed>) {
@@ -125,7 +139,7 @@ impl JobTable {
     }
 
     /// Puts a recovered job where it belongs.
-    fn settle(&mut self, now: Now, slot: u32, replayed: Replayed) {
+    fn settle(&mut self, now: Now, slot: u32, replayed: Replayed) -> Settled {
         let Replayed { standing, verdict, forgotten } = replayed;
         let job = self.job_mut(slot);
         (job.token, job.begun, job.suspect) = (standing.token, standing.begun, standing.suspect);
@@ -151,6 +165,7 @@ impl JobTable {
         } else {
             self.set_going(now, slot);
         }
+        Settled::Kept
     }
 
     /// The broker can be reached: from now on the holders of before have their time to come back.
@@ -176,7 +191,14 @@ impl JobTable {
         not_before_wall_ms.saturating_sub(now.wall_ms).min(whole_ms)
     }
 
-    fn settle_ended(&mut self, now: Now, slot: u32, verdict: Arc<Verdict>, wall_ms: u64, forgotten: bool) {
+    fn settle_ended(
+        &mut self,
+        now: Now,
+        slot: u32,
+        verdict: Arc<Verdict>,
+        wall_ms: u64,
+        forgotten: bool,
+    ) -> Settled {
         let before = self.job(slot).bytes();
         let passed_ms = now.wall_ms.saturating_sub(wall_ms);
         let quarantine_ms = self.config.quarantine_ms;
@@ -201,15 +223,16 @@ impl JobTable {
         if waits_for_a_person {
             self.quarantined.insert(id, slot);
         }
+        // What is left of a run goes when its steps have found it.
         let is_run = self.job(slot).is_run();
         if forgotten {
             self.runs.by_id.remove(&id);
-        }
-        // What is left of a run goes when its steps have found it.
-        if forgotten || (reply == ReplyMode::None && !waits_for_a_person && !is_run) {
             self.remove(now, slot);
+        } else if reply == ReplyMode::None && !waits_for_a_person && !is_run {
+            return Settled::Unwanted;
         } else {
             self.rearm(slot);
         }
+        Settled::Kept
     }
 }
