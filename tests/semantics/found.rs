@@ -1,6 +1,7 @@
 //! What the simulation over a store found, each told as a story.
 
 use crate::rig::Rig;
+use forebay::core::record::Record;
 use forebay::model::{JobId, JobOptions, Level, Outcome, Submission};
 use forebay::wire::command::{FromBroker, GetMode, Presented, Retry, ToBroker};
 
@@ -106,17 +107,23 @@ fn a_lease_does_not_run_before_its_holder_is_told() {
     assert_eq!(rig.result(client, job.id).map(|verdict| verdict.outcome), Some(Outcome::Done));
 }
 
-/// A worker said goodbye while it had a job in its last attempt. The job was handed out again, one attempt too many.
+/// A worker said goodbye while it ran a job. The attempt stood as running for ever; and was it the last, the job was
+/// handed out again, one attempt too many.
 #[test]
 fn a_last_attempt_is_not_made_again_when_its_worker_says_goodbye() {
     let mut rig = Rig::new();
-    let (client, worker) = (rig.client(), rig.worker(1));
-    let id = rig.submit(client, JobOptions { attempts: Some(1), ..JobOptions::default() });
+    let (client, worker) = (rig.client(), rig.worker(2));
+    let last = rig.submit(client, JobOptions { attempts: Some(1), ..JobOptions::default() });
+    let again = rig.submit(client, JobOptions { attempts: Some(2), ..JobOptions::default() });
+    rig.start(worker);
     rig.start(worker);
     rig.close(worker.session, true);
-    let other = rig.worker(1);
+    let reply = rig.admin(client, "job.get", &[("id", &again.to_string())]);
+    assert_eq!(reply["history"][0]["how"], "lost");
+    let other = rig.worker(2);
+    assert_eq!(rig.grant(other).map(|grant| (grant.id, grant.attempt)), Some((again, 2)));
     assert!(rig.grant(other).is_none());
-    assert_eq!(rig.result(client, id).map(|verdict| verdict.outcome), Some(Outcome::Lost));
+    assert_eq!(rig.result(client, last).map(|verdict| verdict.outcome), Some(Outcome::Lost));
 }
 
 /// A worker lost its connection for longer than it had to come back, and the job, in its last attempt, was LOST. When
@@ -150,4 +157,20 @@ fn a_job_that_was_taken_for_begun_and_is_given_back_goes_on_at_once() {
     let other = rig.worker(1);
     let again = rig.start(other);
     assert_eq!((again.id, again.attempt), (id, 1));
+}
+
+/// The broker was killed when it had written down the end of a job whose result nobody wants, and not yet that it is
+/// forgotten. The store held the job for ever.
+#[test]
+fn an_unwanted_result_that_was_not_forgotten_in_time_is_forgotten_after_a_restart() {
+    let mut rig = Rig::durable();
+    let (client, mut worker) = (rig.client(), rig.worker(1));
+    let id = rig.submit(client, JobOptions { result_ttl_ms: Some(0), ..JobOptions::default() });
+    let grant = rig.start(worker);
+    rig.complete(&mut worker, grant.lease);
+    let is_forgotten = |record: &Record| matches!(record, Record::Forgotten { id: of } if *of == id);
+    assert!(rig.records.pop().is_some_and(|record| is_forgotten(&record)), "its last record");
+    let mut rig = rig.restart(100);
+    rig.pass_ms(1);
+    assert!(rig.records.last().is_some_and(is_forgotten), "{:?}", rig.records.last());
 }

@@ -189,11 +189,7 @@ impl JobTable {
         let held: Vec<u32> =
             self.workers.get(&id).map_or_else(Vec::new, |worker| worker.held.iter().copied().collect());
         for slot in held {
-            let is_begun = matches!(self.job(slot).state, State::Running { .. });
-            match is_begun && self.is_exhausted(slot) {
-                true => self.lose_last(now, slot),
-                false => self.requeue_kept(now, slot, "given back"),
-            }
+            self.lose(now, slot, false, false, None);
         }
         self.workers.remove(&id);
         self.orphans.retain(|_, orphan| orphan.worker != id);

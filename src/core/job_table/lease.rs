@@ -233,7 +233,7 @@ impl JobTable {
     }
 
     /// The holder's session is over.
-    fn lose(&mut self, now: Now, slot: u32, alone: bool, counted: bool, crash: Option<&Crash>) {
+    pub(super) fn lose(&mut self, now: Now, slot: u32, alone: bool, counted: bool, crash: Option<&Crash>) {
         if let State::Leased { .. } = self.job(slot).state {
             if !(alone && counted) {
                 return self.requeue_kept(now, slot, "given back");
