@@ -20,6 +20,9 @@ use crate::model::{Planted, planted};
 /// Bytes of a frame before its payload.
 pub(super) const HEAD_LEN: usize = 24;
 
+/// Where in the head the kind is.
+pub(super) const KIND_AT: usize = 20;
+
 /// The end of a batch: the lsn of its first frame and the oldest segment that is still needed.
 pub(super) const COMMIT: u8 = 1;
 /// Says that the batch before it was synced. Written after that, and never waited for.
@@ -57,7 +60,7 @@ impl Frame {
         let bytes = buffer.get(at..)?;
         let head = bytes.first_chunk::<HEAD_LEN>()?;
         let len = u32_at(head, 4) as usize;
-        if head[22..] != [0, 0] || head[20] == 0 || len > bytes.len() - HEAD_LEN {
+        if head[22..] != [0, 0] || head[KIND_AT] == 0 || len > bytes.len() - HEAD_LEN {
             return None;
         }
         let end = HEAD_LEN + len;
@@ -70,7 +73,7 @@ impl Frame {
             payload: at + HEAD_LEN..at + end,
             lsn: u64_at(head, 8),
             epoch: u32_at(head, 16),
-            kind: head[20],
+            kind: head[KIND_AT],
             version: head[21],
         })
     }
@@ -101,7 +104,7 @@ pub(super) fn fill(frame: &mut [u8], seed: u32, lsn: u64, epoch: u32, kind: u8, 
     frame[4..8].copy_from_slice(&len.to_be_bytes());
     frame[8..16].copy_from_slice(&lsn.to_be_bytes());
     frame[16..20].copy_from_slice(&epoch.to_be_bytes());
-    (frame[20], frame[21], frame[22], frame[23]) = (kind, version, 0, 0);
+    (frame[KIND_AT], frame[21], frame[22], frame[23]) = (kind, version, 0, 0);
     let crc = crc32c::crc32c_append(seed, &frame[4..]);
     frame[..4].copy_from_slice(&crc.to_be_bytes());
 }

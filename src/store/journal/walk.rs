@@ -4,9 +4,11 @@
 //! its first lsn. The epoch rises only with a batch that begins with `Booted`: what a batch that was cut off left
 //! behind is of an epoch before, and never counts again.
 
+use memchr::memchr2_iter;
+
 use crate::model::{Planted, planted};
 use crate::store::codec::Kind;
-use crate::store::journal::frame::{COMMIT, COMMIT_LEN, Frame, HEAD_LEN, WITNESS};
+use crate::store::journal::frame::{COMMIT, COMMIT_LEN, Frame, HEAD_LEN, KIND_AT, WITNESS};
 use crate::store::journal::segment::{BODY_AT, Header};
 
 /// A walk through a segment's bytes.
@@ -125,32 +127,33 @@ impl<'a> Walk<'a> {
             }
         }
         let mut at = self.at;
-        while at + HEAD_LEN <= end {
-            let Some(frame) = self.proof_at(at) else {
-                at += 1;
-                continue;
-            };
+        while let Some(frame) = self.next_proof(at, end) {
             let later = match frame.commit(self.buffer) {
                 // A batch is begun only when the one before it was synced.
                 Some((first, _)) => first > self.lsn,
                 None => true,
             };
             if later && !planted(Planted::CallDamageTorn) {
-                return Tail::Damaged { proof_at: at };
+                return Tail::Damaged { proof_at: frame.at };
             }
-            torn_end = torn_end.max(frame.end());
             at = frame.end();
+            torn_end = torn_end.max(at);
         }
         Tail::Cut { bytes: (torn_end - self.at) as u64, records: torn_records }
     }
 
-    /// A commit or a witness at `at` of what was to come.
+    /// The first commit or witness of what was to come that begins at `at` or later, and whose head ends before `end`.
+    fn next_proof(&self, at: usize, end: usize) -> Option<Frame> {
+        let last = end.checked_sub(HEAD_LEN)?;
+        let kinds = self.buffer.get(at + KIND_AT..=last + KIND_AT)?;
+        memchr2_iter(COMMIT, WITNESS, kinds).find_map(|found| self.proof_at(at + found))
+    }
+
     fn proof_at(&self, at: usize) -> Option<Frame> {
         let head = self.buffer.get(at..at + HEAD_LEN)?;
-        let fits = match head[20] {
+        let fits = match head[KIND_AT] {
             COMMIT => head[4..8] == (COMMIT_LEN as u32).to_be_bytes(),
-            WITNESS => head[4..8] == [0; 4],
-            _ => false,
+            _ => head[4..8] == [0; 4],
         };
         if !fits {
             return None;
@@ -171,11 +174,8 @@ pub(super) enum Tail {
 
 /// Whether there is a commit or witness anywhere of this segment's own life.
 pub(super) fn has_batches(buffer: &[u8], seed: u32) -> bool {
-    let header = |at: usize| {
-        buffer.get(at + 20).is_some_and(|kind| matches!(*kind, COMMIT | WITNESS))
-            && Frame::parse(buffer, at, seed).is_some()
-    };
-    (BODY_AT..written_end(buffer)).any(header)
+    let kinds = buffer.get(BODY_AT + KIND_AT..written_end(buffer)).unwrap_or_default();
+    memchr2_iter(COMMIT, WITNESS, kinds).any(|at| Frame::parse(buffer, BODY_AT + at, seed).is_some())
 }
 
 /// Where nothing but zeros begins.
