@@ -95,8 +95,11 @@ impl<J: SimJobs> World<J> {
         let is_left = |job: &&KeptJob| {
             job.ended.as_ref().is_none_or(|(verdict, _)| verdict.outcome != Outcome::Quarantined)
         };
-        let left = found.jobs.values().filter(is_left).count();
-        rule!(left == 0 || self.plan.has(Fault::BadFrames), "the store holds {left} jobs with nothing to do");
+        let left = found.jobs.values().find(is_left);
+        rule!(
+            left.is_none() || self.plan.has(Fault::BadFrames),
+            "the store holds {left:?} with nothing to do"
+        );
     }
 
     /// Adds what one life of the broker counted.

@@ -138,7 +138,9 @@ impl<J: SimJobs> World<J> {
     pub(crate) fn hand_over(&mut self, broker: &mut Broker<J>, upto: u64, records: Vec<Record>) {
         let stuck_us = self.store.stuck_since_us.take();
         let since_us = stuck_us.unwrap_or(self.now_us);
-        self.judge.written.hand_over(since_us, stuck_us.is_none(), &records);
+        for id in self.judge.hand_over(since_us, stuck_us.is_none(), &records) {
+            self.told.lives_anew(id);
+        }
         self.store.waiting.extend(records);
         self.store.upto = upto;
         if self.store.is_busy {

@@ -43,6 +43,12 @@ impl Told {
         }
     }
 
+    /// The job was forgotten, its time being over, and its id is that of a new one now: as a rule one that somebody
+    /// cancels who had not asked in time.
+    pub(crate) fn lives_anew(&mut self, id: JobId) {
+        self.ends.remove(&id);
+    }
+
     pub(crate) fn ended(&mut self, id: JobId, verdict: &Verdict) {
         let Some(job) = self.known.get(&id) else { return };
         let is_kept = verdict.code != "result-forgotten";

@@ -45,17 +45,21 @@ pub(crate) struct Written {
 }
 
 impl Written {
-    /// Records that came into being at `since_us`, or later unless that is exact.
-    pub(crate) fn hand_over(&mut self, since_us: u64, is_exact: bool, records: &[Record]) {
+    /// Records that came into being at `since_us`, or later unless that is exact. Returns the ids that had been forgotten
+    /// and are those of new jobs now.
+    pub(crate) fn hand_over(&mut self, since_us: u64, is_exact: bool, records: &[Record]) -> Vec<JobId> {
         let first = self.handed + 1;
+        let mut anew = Vec::new();
         for record in records {
             self.handed += 1;
             let number = self.handed;
             match record {
                 Record::Submitted { job, .. } => {
-                    let may_come = !self.submitted.contains_key(&job.id)
-                        || (self.gone.remove(&job.id).is_some() && job.content.is_none());
-                    rule!(may_come, "job {} is written down as a new one twice", job.id);
+                    if self.submitted.contains_key(&job.id) {
+                        let may_come = self.gone.remove(&job.id).is_some() && job.content.is_none();
+                        rule!(may_come, "job {} is written down as a new one twice", job.id);
+                        anew.push(job.id);
+                    }
                     self.submitted.insert(job.id, number);
                     self.ends.remove(&job.id);
                     self.attempts.insert(job.id, 0);
@@ -100,6 +104,7 @@ impl Written {
             }
             self.waiting.push_back(record.clone());
         }
+        anew
     }
 
     fn forget(&mut self, id: JobId) {
@@ -136,6 +141,11 @@ impl Written {
 
     pub(crate) fn submitted(&self, id: JobId) -> Option<Number> {
         self.submitted.get(&id).copied()
+    }
+
+    /// Whether the job was handed to anybody, as far as the records say.
+    pub(crate) fn was_leased(&self, id: JobId) -> bool {
+        self.leased.range((id, 0)..=(id, u64::MAX)).next().is_some()
     }
 
     /// The record of this grant, and when it was handed over.

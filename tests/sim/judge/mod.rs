@@ -8,7 +8,7 @@ mod said;
 use std::collections::{BTreeMap, BTreeSet};
 
 use forebay::core::jobs::SessionId;
-use forebay::core::record::{Kept, KeptJob};
+use forebay::core::record::{Kept, KeptJob, Record};
 use forebay::core::session::Input;
 use forebay::model::{JobId, JobRules, Lease, Level, Now};
 use forebay::wire::command::{PeerKind, ToBroker};
@@ -123,6 +123,57 @@ impl Judge {
         self.ours.insert(id);
     }
 
+    /// Records are on their way to the disk. What comes back is as [`Written::hand_over`] says.
+    pub(crate) fn hand_over(&mut self, since_us: u64, is_exact: bool, records: &[Record]) -> Vec<JobId> {
+        if self.side == Side::Plain {
+            self.check_leases(records);
+        }
+        self.written.hand_over(since_us, is_exact, records)
+    }
+
+    /// Durable jobs are leased first in, first out.
+    fn check_leases(&self, records: &[Record]) {
+        let (mut submitted, mut leased, mut ended) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        for record in records {
+            match record {
+                Record::Submitted { job, .. } => _ = submitted.insert(job.id),
+                Record::Ended { id, .. } => _ = ended.insert(*id),
+                Record::Leased { id, .. } => {
+                    let was_leased = |id: &JobId| leased.contains(id) || self.written.was_leased(*id);
+                    if !was_leased(id) && self.jobs.contains_key(id) {
+                        self.check_order(*id, |id, other| {
+                            let is_there = submitted.contains(id) || self.written.submitted(*id).is_some();
+                            let is_over = ended.contains(id) || self.written.end(*id).is_some();
+                            other.durable && is_there && !is_over && !was_leased(id)
+                        });
+                    }
+                    leased.insert(*id);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// First in, first out: nobody of the same queue, priority and owner who came before and waits was passed over.
+    fn check_order(&self, id: JobId, is_waiting: impl Fn(&JobId, &Known) -> bool) {
+        let job = &self.jobs[&id];
+        if !job.at_once {
+            return;
+        }
+        let before = self.jobs.iter().find(|(id, other)| {
+            other.at_once
+                && other.end.is_none()
+                && !other.cancelled
+                && other.sequence < job.sequence
+                && (&other.queue, other.rules.priority, &other.owner) == (&job.queue, job.rules.priority, &job.owner)
+                // It may have expired with nobody told.
+                && other.rules.queue_ms == 0
+                && other.rules.deadline_ms == 0
+                && is_waiting(id, other)
+        });
+        rule!(before.is_none(), "job {id} is handed out before one that came first: {before:?}");
+    }
+
     /// A worker begins an attempt.
     pub(crate) fn begins(&mut self, exec: u64, broker: [u8; 16], lease: Lease) {
         let before = self.execs.insert((broker, lease.token), exec);
@@ -205,6 +256,7 @@ impl Judge {
                     rules,
                     token: 0,
                     is_revoked: false,
+                    adopted: None,
                     was_granted: false,
                     recalls: 0,
                     started: BTreeSet::new(),

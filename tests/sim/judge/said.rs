@@ -6,7 +6,7 @@ use forebay::model::{JobId, Lease, Now, Outcome, ReplyMode, Status, Verdict};
 use forebay::wire::command::{FromBroker, Grant};
 
 use super::{Judge, rule};
-use crate::known::End;
+use crate::known::{End, Known};
 use crate::plan::{MS, RESULT_TTL_MS, Side};
 use crate::work::numbers;
 
@@ -66,12 +66,15 @@ impl Judge {
     fn said(&mut self, now: Now, to: SessionId, command: &FromBroker) {
         match command {
             FromBroker::Refused { id, failure } => {
+                let mut open = 1;
                 if let Some(session) = self.sessions.get_mut(&to) {
                     session.refused.insert(*id);
+                    open = session.submits.values().filter(|job| *job == id).count();
                 }
                 self.tally.one(&format!("refused {}", failure.status.name()));
-                // Another's submission of the id may be on its way to its level.
-                if self.jobs.get(id).is_some_and(|job| !job.accepted && job.taken_from == to) {
+                // Another submission of the id may be on its way to its level.
+                let is_only = |job: &Known| !job.accepted && job.taken_from == to && open <= 1;
+                if self.jobs.get(id).is_some_and(is_only) {
                     self.jobs.remove(id);
                 }
             }
@@ -209,34 +212,15 @@ impl Judge {
         }
         job.grants += 1;
         let was_granted = std::mem::replace(&mut job.was_granted, true);
-        if job.durable {
+        let job_is_durable = job.durable;
+        if job_is_durable {
             self.needs("GRANT", grant.id, self.written.leased(grant.id, token).map(|(number, _)| number));
         }
-        if !was_granted && self.side == Side::Plain {
-            self.check_order(grant.id);
+        // A durable job's grant is told when its record is synced, and others may be told before.
+        if !was_granted && !job_is_durable && self.side == Side::Plain {
+            let is_waiting = |_: &JobId, other: &Known| !other.durable && !other.was_granted;
+            self.check_order(grant.id, is_waiting);
         }
-    }
-
-    /// First in, first out: nobody of the same queue, priority and owner who came before was passed over.
-    fn check_order(&self, id: JobId) {
-        let job = &self.jobs[&id];
-        if !job.at_once {
-            return;
-        }
-        let before = self.jobs.iter().find(|(_, other)| {
-            other.at_once
-                && !other.was_granted
-                // A durable job's grant is told when its record is synced, and others may be told before.
-                && other.durable == job.durable
-                && other.end.is_none()
-                && !other.cancelled
-                && other.sequence < job.sequence
-                && (&other.queue, other.rules.priority, &other.owner) == (&job.queue, job.rules.priority, &job.owner)
-                // It may have expired with nobody told.
-                && other.rules.queue_ms == 0
-                && other.rules.deadline_ms == 0
-        });
-        rule!(before.is_none(), "job {id} is handed out before one that came first: {before:?}");
     }
 
     /// A token is given for the job: it is new, and higher than those before.
@@ -255,7 +239,7 @@ impl Judge {
 
     fn adopted(&mut self, to: SessionId, id: JobId, lease: Lease) {
         self.tally.one("adopted");
-        let last = self.jobs.get(&id).map_or(0, |job| job.token);
+        let (last, is_over) = self.jobs.get(&id).map_or((0, false), |job| (job.token, job.is_revoked));
         self.token(id, lease.token);
         let Some(shown) = self.sessions.get_mut(&to).and_then(|session| session.presented.remove(&id)) else {
             panic!("broken: job {id} is adopted for {to:?}, which did not present it")
@@ -265,13 +249,19 @@ impl Judge {
         };
         let is_open = job.end.is_none() && !job.cancelled;
         rule!(is_open || self.side == Side::Delayed, "job {id} is adopted after its end {:?}", job.end);
+        let is_later = |(before, given): (u64, u64)| given == last && before < shown.token;
         rule!(
             shown.broker != self.broker
                 || shown.token == last
                 || self.side == Side::Delayed
-                // What was forgotten at the restart only its worker knows; who was handed the job since has not begun it.
+                // What was forgotten at the restart only its worker knows; who was handed the job since has not begun it,
+                // or was told to stop, or has shown an attempt from before this one.
                 || (shown.token <= self.tokens_before
-                    && (last == 0 || !job.durable && !job.started.contains(&last))),
+                    && (last == 0
+                        || !job.durable
+                            && (is_over
+                                || !job.started.contains(&last)
+                                || job.adopted.is_some_and(is_later)))),
             "job {id} is adopted under token {:x}, the last given was {last:x}",
             shown.token
         );
@@ -283,6 +273,7 @@ impl Judge {
         );
         job.was_granted = true;
         job.started.insert(lease.token);
+        job.adopted = Some((shown.token, lease.token));
         job.attempts = job.attempts.max(shown.attempt);
         job.grants = job.grants.max(shown.attempt);
         if let Some(exec) = shown.exec {
