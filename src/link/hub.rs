@@ -182,6 +182,7 @@ impl Hub {
             return self.strange(now, conn);
         };
         session.since_us = now.us;
+        session.spoken_as = session.hello;
         let id = session.id;
         let heard = if packet.header.control {
             packet.controls().and_then(|controls| Ok((session.lane.observe(&packet)?, controls)))

@@ -17,7 +17,7 @@ enum Meaning {
     Again,
     /// Its peer has lost track of it, or never knew it: another one is opened.
     Anew,
-    /// An older HELLO than one that was answered.
+    /// It is older than a HELLO that was answered, or than a WELCOME that was taken.
     Stale,
 }
 
@@ -127,6 +127,10 @@ impl Hub {
 
 fn meaning(session: &Session, hello: &Hello) -> Meaning {
     if hello.hello != 0 && hello.hello <= session.hello {
+        return Meaning::Stale;
+    }
+    if hello.welcomed < session.spoken_as {
+        // It was sent before the WELCOME that its peer has taken since.
         return Meaning::Stale;
     }
     if hello.kind != session.kind {

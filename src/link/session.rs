@@ -28,6 +28,8 @@ pub(crate) struct Session {
     /// The `hello` of the HELLO that opened it, and of the last one.
     pub(crate) opened_by: u64,
     pub(crate) hello: u64,
+    /// The `hello` of the last WELCOME under whose incarnation the peer has spoken.
+    pub(crate) spoken_as: u64,
     /// When the peer was heard last; when it went away, once it has.
     pub(crate) since_us: u64,
     /// Under which time its timer stands.
@@ -65,6 +67,7 @@ impl Session {
             incarnation: 0,
             opened_by: hello.hello,
             hello: hello.hello,
+            spoken_as: 0,
             since_us: 0,
             timer_us: 0,
             queued: false,

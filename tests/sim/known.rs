@@ -58,6 +58,9 @@ pub(crate) struct Session {
     pub(crate) kind: PeerKind,
     pub(crate) name: String,
     pub(crate) host: String,
+    pub(crate) secret: [u8; 16],
+    /// The number of the HELLO that opened it.
+    pub(crate) opened_by: u64,
     pub(crate) submits: BTreeMap<u64, JobId>,
     pub(crate) refused: BTreeSet<JobId>,
     pub(crate) open: BTreeSet<u64>,

@@ -295,6 +295,23 @@ fn many_hellos_at_once_open_one_session() {
     assert_eq!(peer.counters().hellos, 5);
 }
 
+/// A HELLO was late, and came behind what its peer said under a WELCOME it had taken since. The session was opened anew,
+/// for what the HELLO says to have received had been acknowledged by then.
+#[test]
+fn a_hello_from_before_the_welcome_changes_nothing() {
+    let (mut hub, mut peer) = pair(PeerKind::Client);
+    hub.handle(at(0), Output::Send { session: ONE, command: FromBroker::SubmitCredit(5) });
+    reconnect(&mut hub, at(0), CONN, &mut peer);
+    let retry = at(limits::HELLO_RETRY_MS * 1_000);
+    let late = peer.poll_packet(retry).expect("HELLO");
+    to_peer(&mut hub, retry, &mut peer);
+    peer.send(ToBroker::ResultCredit(1));
+    to_hub(&mut hub, retry, CONN, &mut peer);
+    names(&mut hub);
+    hub.receive(retry, CONN, "uid:1", late);
+    assert_eq!((names(&mut hub), said(&mut hub, retry)), (vec![], vec![]));
+}
+
 #[test]
 fn old_hellos_and_old_welcomes_change_nothing() {
     let (mut hub, mut peer) = (hub(), peer(PeerKind::Worker));

@@ -37,6 +37,8 @@ pub(crate) struct Judge {
     pub(crate) lives: u64,
     jobs: BTreeMap<JobId, Known>,
     sessions: BTreeMap<SessionId, Session>,
+    /// The sessions that ended last, by their secrets: when, and the number of the HELLO that had opened each.
+    left: BTreeMap<[u8; 16], (u64, u64)>,
     next_sequence: u64,
     /// Which attempt at which bench was begun under which token of which broker.
     execs: BTreeMap<([u8; 16], u64), u64>,
@@ -65,6 +67,7 @@ impl Judge {
             lives: 0,
             jobs: BTreeMap::new(),
             sessions: BTreeMap::new(),
+            left: BTreeMap::new(),
             next_sequence: 0,
             execs: BTreeMap::new(),
             cancelled_early: BTreeSet::new(),
@@ -87,6 +90,7 @@ impl Judge {
         self.broker = broker;
         self.lives += 1;
         self.sessions.clear();
+        self.left.clear();
         match kept {
             Some(kept) => self.restart(kept),
             None => {
@@ -183,7 +187,16 @@ impl Judge {
     pub(crate) fn input(&mut self, now: Now, input: &Input) {
         match input {
             Input::Opened { session, hello, .. } => {
+                // A peer that knew its session, and could go on where it was, is not made to begin anew.
+                let left = self.left.remove(&hello.session.0).filter(|(at_us, _)| *at_us == now.us);
+                rule!(
+                    left.is_none_or(|(_, opened_by)| hello.welcomed < opened_by || hello.host != "host"),
+                    "{session:?} of {} takes the place of the one it had been welcomed to: {hello:?}",
+                    hello.name
+                );
                 let known = Session {
+                    secret: hello.session.0,
+                    opened_by: hello.hello,
                     kind: hello.kind,
                     name: hello.name.clone(),
                     host: hello.host.clone(),
@@ -201,7 +214,9 @@ impl Judge {
                 rule!(self.sessions.insert(*session, known).is_none(), "{session:?} was opened twice");
             }
             Input::Closed { session, .. } => {
-                self.sessions.remove(session);
+                if let Some(known) = self.sessions.remove(session) {
+                    self.left.insert(known.secret, (now.us, known.opened_by));
+                }
             }
             Input::Command { session, number, command } => self.command(now, *session, *number, command),
             Input::Beat { session, held } => {
