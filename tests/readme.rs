@@ -1,34 +1,44 @@
-//! The README says what is so: its programs are the examples, its links lead somewhere, and its commands run.
+//! The README and the tutorial say what is so: their programs are the examples or build, their links lead somewhere, and
+//! their commands run.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use support::{Folder, Process, SOON, binary, command, eventually, prefix, run};
+use support::{Finished, Folder, Process, SOON, binary, command, eventually, prefix, run};
 
 const README: &str = include_str!("../README.md");
+const TUTORIAL: &str = include_str!("../docs/FIRST-WORKER.md");
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
 /// The fenced blocks of one language.
-fn blocks(language: &str) -> Vec<&'static str> {
+fn blocks(page: &'static str, language: &str) -> Vec<&'static str> {
     let fence = format!("```{language}\n");
-    README.split(fence.as_str()).skip(1).map(|rest| rest.split("```").next().expect("its end")).collect()
+    page.split(fence.as_str()).skip(1).map(|rest| rest.split("```").next().expect("its end")).collect()
 }
 
 #[test]
 fn the_programs_are_the_examples() {
     let read = |name| std::fs::read_to_string(root().join("examples-c").join(name)).expect("an example");
-    assert_eq!(blocks("c"), [read("hello_worker.c"), read("hello_client.c")]);
+    assert_eq!(blocks(README, "c"), [read("hello_worker.c"), read("hello_client.c")]);
 }
 
 #[test]
 fn the_links_lead_somewhere() {
-    let targets = README.split("](").skip(1).map(|rest| rest.split(')').next().expect("its end"));
-    let missing: Vec<_> =
-        targets.filter(|target| !target.contains("://") && !root().join(target).exists()).collect();
-    assert!(missing.is_empty(), "the README links to {missing:?}");
+    let pages =
+        std::fs::read_dir(root().join("docs")).expect("the folder").map(|page| page.expect("a page").path());
+    let pages = pages.filter(|page| page.extension().is_some_and(|extension| extension == "md"));
+    for page in pages.chain([root().join("README.md"), root().join("bindings/python/README.md")]) {
+        let text = std::fs::read_to_string(&page).expect("a page");
+        let targets = text.split("](").skip(1).map(|rest| rest.split([')', '#']).next().expect("its end"));
+        let folder = page.parent().expect("its folder");
+        let missing: Vec<_> = targets
+            .filter(|target| !target.is_empty() && !target.contains("://") && !folder.join(target).exists())
+            .collect();
+        assert!(missing.is_empty(), "{} links to {missing:?}", page.display());
+    }
 }
 
 /// Copies what the commands work on, so that nothing is built in the source folder.
@@ -74,7 +84,8 @@ fn the_commands_run() {
         std::iter::once(cargo_stand_in(folder.path()))
             .chain(std::env::split_paths(&std::env::var_os("PATH").expect("a PATH"))),
     );
-    let script: String = blocks("sh").into_iter().filter(|block| !block.contains("PREFIX/include")).collect();
+    let script: String =
+        blocks(README, "sh").into_iter().filter(|block| !block.contains("PREFIX/include")).collect();
     // The broker listens at its default address, which the folder makes private to this test.
     let mut shell = command("bash");
     shell.args(["-eu", "-c", &format!("{script}\nkill %1 %2 %3 %4; wait")]).current_dir(&sources);
@@ -86,20 +97,42 @@ fn the_commands_run() {
     // HOME as the README's reader has it, for the installation; cargo's own settings stay where they are.
     shell.env("HOME", folder.path()).env("CARGO_HOME", cargo_home()).env("RUSTUP_HOME", rustup_home());
     let finished = run(&mut shell, SOON * 10).success();
-    let said = finished.text();
-    let expected: Vec<_> =
-        script.lines().filter_map(|line| line.split_once("# ")).map(|(_, text)| text).collect();
-    assert!(expected.len() >= 5, "{expected:?}");
-    for text in expected {
-        assert!(said.contains(text.trim()), "no {text:?} in\n{said}{}", finished.error_text());
-    }
-    assert!(said.contains("digests right"), "{said}");
+    assert!(says(&finished, &script) >= 5);
+    assert!(finished.text().contains("digests right"), "{}", finished.text());
+}
+
+/// What stands behind `#` in the script was printed; gives how often something stands there.
+fn says(finished: &Finished, script: &str) -> usize {
+    let said = finished.text() + &finished.error_text();
+    let expected = script.lines().filter_map(|line| line.split_once("# ")).map(|(_, text)| text.trim());
+    expected.inspect(|text| assert!(said.contains(text), "no {text:?} in\n{said}")).count()
+}
+
+/// The tutorial's pieces, one after the other, are a program; its commands build it, test it and run it.
+#[test]
+fn the_tutorial_works() {
+    let folder = Folder::new();
+    std::fs::create_dir(folder.join("run")).expect("a folder");
+    std::fs::write(folder.join("primes.c"), blocks(TUTORIAL, "c").join("\n")).expect("a file");
+    let script = blocks(TUTORIAL, "sh").concat();
+    let binaries = binary!().parent().expect("its folder").to_owned();
+    let path = std::env::split_paths(&std::env::var_os("PATH").expect("a PATH")).collect::<Vec<_>>();
+    let mut shell = command("bash");
+    shell.args(["-eu", "-c", &format!("{script}\nkill %1 %3; wait")]).current_dir(folder.path());
+    shell
+        .env("PATH", std::env::join_paths(std::iter::once(binaries).chain(path)).expect("a PATH"))
+        .env("PREFIX", prefix!().root())
+        .env("XDG_RUNTIME_DIR", folder.join("run"))
+        .env("XDG_STATE_HOME", folder.join("state"));
+    let finished = run(&mut shell, SOON * 3).success();
+    assert_eq!(says(&finished, &script), 5);
 }
 
 /// The one command that names places of the reader's choice.
 #[test]
 fn the_compiler_line_builds_a_worker() {
-    let line = blocks("sh").into_iter().find(|block| block.contains("PREFIX/include")).expect("the line");
+    let line =
+        blocks(README, "sh").into_iter().find(|block| block.contains("PREFIX/include")).expect("the line");
     let folder = Folder::new();
     std::fs::copy(root().join("examples-c/hello_worker.c"), folder.join("hello_worker.c")).expect("a copy");
     let line = line.replace("PREFIX", &prefix!().root().display().to_string().replace(' ', "\\ "));
