@@ -1,15 +1,13 @@
 //! The binary interface against that of each release: bindings/c/abi holds one description for each, written by libabigail
 //! from the header compiled with debug information. What a program compiled then relies on must still be so.
 //!
-//! The library is what the header says (tests/header.rs, tests/symbols.rs), so the header stands for it here: its
+//! The library is what the header says (tests/header, tests/symbols.rs), so the header stands for it here: its
 //! functions with empty bodies. `FOREBAY_BLESS=1 cargo test --test abi` describes this version if nothing does yet.
-
-mod header_text;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use header_text::{functions, root};
+use support::header::{functions, root};
 use support::{Folder, SOON, command, has_tool, run};
 
 /// The structures that may grow at their ends: they say how long they are.

@@ -1,11 +1,9 @@
 //! The C interface, used from C: the programs of tests/c against the shared library in a prefix.
 
-mod header_text;
-
 use std::collections::BTreeSet;
 use std::process::Command;
 
-use header_text::{functions, root};
+use support::header::{functions, root};
 use support::{Finished, Folder, SOON};
 
 const FLAGS: [&str; 7] = ["-D_GNU_SOURCE", "-O1", "-g", "-pedantic", "-Wall", "-Wextra", "-Werror"];

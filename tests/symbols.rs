@@ -2,13 +2,11 @@
 //! with. What stands there is shipped: it is never taken away and no number ever changes.
 //! `FOREBAY_BLESS=1 cargo test --test symbols` adds what is new.
 
-mod header_text;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use header_text::{functions, root};
+use support::header::{functions, root};
 use support::{Folder, SOON, command, has_tool, run};
 
 const HEAD: &str = "# What libforebay shows\n\n\

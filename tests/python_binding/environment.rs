@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use support::{Broker, Folder, SOON, command, prefix, run, skip};
 
-use crate::header_text::root;
+use support::header::root;
 
 /// The environment; gone when the last test that uses it has ended.
 pub(crate) struct Environment {

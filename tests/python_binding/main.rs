@@ -1,8 +1,5 @@
 //! The Python package: its table of functions against the header, and its wheel in a fresh virtual environment.
 
-#[path = "../header_text/mod.rs"]
-mod header_text;
-
 mod environment;
 mod table;
 
@@ -11,7 +8,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use environment::environment;
-use header_text::root;
+use support::header::root;
 use support::{Broker, Process, SOON, binary, command, has_tool, prefix, run, skip};
 
 /// A file of the package's sources.
@@ -38,7 +35,7 @@ fn the_table_is_what_the_header_says() {
     }
     let committed = fs::read_to_string(&path).unwrap_or_default();
     assert!(made == committed, "{} is not what the header says; write it anew", path.display());
-    assert_eq!(made.matches("\n    \"forebay_").count(), header_text::functions(&header).len());
+    assert_eq!(made.matches("\n    \"forebay_").count(), support::header::functions(&header).len());
 }
 
 /// Every function declared again from its ctypes, every structure's size and each field's place: the compiler and the
@@ -49,7 +46,7 @@ fn a_c_compiler_agrees_with_the_table() {
     let mut printing = environment.python(&[]);
     let text = run(printing.arg(source("tests/as_c.py")), SOON).success().text();
     let header = fs::read_to_string(root().join("include/forebay.h")).unwrap();
-    for function in header_text::functions(&header) {
+    for function in support::header::functions(&header) {
         assert!(text.contains(&format!(" {}(", function.name)), "{} is not declared again", function.name);
     }
     assert!(text.contains("offsetof(forebay_submit_t, reserved)"), "{text}");

@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 
-use crate::header_text::{functions, without_comments};
+use support::header::{functions, without_comments};
 
 const HEAD: &str = r#""""The numbers, structures and functions of forebay.h as ctypes wants them.
 

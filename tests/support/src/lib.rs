@@ -6,6 +6,7 @@
 
 mod actors;
 mod broker;
+pub mod header;
 mod prefix;
 mod process;
 mod stage;

@@ -1,21 +1,14 @@
-//! include/forebay.h as text: how it is made from src/ffi, and how its functions are read from it.
-
-// Each test that uses this module needs a part of it.
-#![allow(dead_code)]
+//! How include/forebay.h is made from src/ffi.
 
 use std::fs;
-use std::path::Path;
+
+use support::header::root;
 
 /// The files of src/ffi in the order of the manual. A file may only name types of those before it.
 const SECTIONS: [&str; 15] = [
     "version", "status", "error", "id", "options", "buffer", "submit", "pipeline", "result", "client", "job",
     "worker", "plugin", "broker", "log",
 ];
-
-/// The folder of the package.
-pub(crate) fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
 
 const HEAD: &str = r#"/* forebay: a job broker over ZeroMQ. This is the C interface of its clients, workers and embedded brokers.
  *
@@ -84,7 +77,7 @@ const forebay_plugin_t *forebay_plugin_v1(void);
 ";
 
 /// The header, made from the sources.
-pub(crate) fn generate() -> String {
+pub(crate) fn header() -> String {
     let config = cbindgen::Config::from_file(root().join("cbindgen.toml")).unwrap();
     let mut header = HEAD.to_owned();
     for name in SECTIONS {
@@ -183,93 +176,4 @@ fn kind_of(line: &str) -> Option<&str> {
     } else {
         ""
     })
-}
-
-/// One function of the header.
-pub(crate) struct Function {
-    /// Its name.
-    pub(crate) name: String,
-    /// Its comment.
-    pub(crate) text: String,
-    /// Its declaration on one line.
-    pub(crate) declaration: String,
-    /// Its parameters.
-    pub(crate) parameters: Vec<Parameter>,
-}
-
-/// One parameter.
-#[derive(Clone, Debug)]
-pub(crate) struct Parameter {
-    /// Its type, stars included.
-    pub(crate) kind: String,
-    /// Its name.
-    pub(crate) name: String,
-}
-
-impl Function {
-    /// The parameters that are pointers, functions included.
-    pub(crate) fn pointers(&self) -> impl Iterator<Item = &Parameter> {
-        self.parameters
-            .iter()
-            .filter(|parameter| parameter.kind.contains('*') || parameter.kind == "forebay_log_fn")
-    }
-
-    /// Whether the function's text says that this parameter may be NULL.
-    pub(crate) fn may_be_null(&self, name: &str) -> bool {
-        let quoted = format!("`{name}`");
-        self.text.split(". ").any(|sentence| {
-            sentence.contains(&quoted)
-                && (sentence.contains("may be NULL") || sentence.contains("of NULL is nothing"))
-        })
-    }
-
-    /// Whether it takes a structure by value.
-    pub(crate) fn takes_struct_by_value(&self) -> bool {
-        self.parameters.iter().any(|parameter| {
-            !parameter.kind.contains('*')
-                && parameter.kind.contains("forebay_")
-                && !["forebay_status_t", "forebay_log_fn"].contains(&parameter.kind.as_str())
-        })
-    }
-}
-
-/// The header without comments.
-pub(crate) fn without_comments(header: &str) -> String {
-    let mut code = String::new();
-    let mut rest = header;
-    while let Some((before, comment)) = rest.split_once("/*") {
-        code.push_str(before);
-        rest = comment.split_once("*/").map_or("", |(_, after)| after);
-    }
-    code + rest
-}
-
-/// The functions of the header.
-pub(crate) fn functions(header: &str) -> Vec<Function> {
-    let mut found = Vec::new();
-    for (at, _) in header.match_indices("\nFOREBAY_API") {
-        let declaration = &header[at + 1..];
-        let declaration = &declaration[..declaration.find(';').unwrap()];
-        let declaration = declaration.split_whitespace().collect::<Vec<_>>().join(" ");
-        let (head, tail) = declaration.split_once('(').unwrap();
-        let name = head.rsplit([' ', '*']).next().unwrap().to_owned();
-        let parameters = tail.trim_end_matches(')').split(',').map(str::trim).filter(|text| *text != "void");
-        let parameters = parameters.map(|text| {
-            let split = text.rfind([' ', '*']).unwrap() + 1;
-            Parameter { kind: text[..split].trim().to_owned(), name: text[split..].to_owned() }
-        });
-        let before = header[..at].trim_end();
-        let text = match before.strip_suffix("*/") {
-            Some(before) => before[before.rfind("/**").unwrap() + 3..].replace("\n *", " "),
-            None => String::new(),
-        };
-        let text = text.split_whitespace().collect::<Vec<_>>().join(" ") + " ";
-        found.push(Function {
-            name,
-            text,
-            parameters: parameters.collect(),
-            declaration: declaration.clone(),
-        });
-    }
-    found
 }

@@ -1,25 +1,26 @@
 //! include/forebay.h is what src/ffi says, reads like a manual, and compiles wherever a program may include it.
 //! `FOREBAY_BLESS=1 cargo test --test header` writes it anew.
 
-mod header_text;
+mod made;
+mod page;
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use header_text::{Function, functions, generate, root};
+use support::header::{Function, functions, root, without_comments};
 
 fn committed() -> String {
     if std::env::var_os("FOREBAY_BLESS").is_some() {
-        return generate();
+        return made::header();
     }
     fs::read_to_string(root().join("include/forebay.h")).unwrap_or_default()
 }
 
 #[test]
 fn the_committed_header_is_what_the_sources_say() {
-    let made = generate();
+    let made = made::header();
     if std::env::var_os("FOREBAY_BLESS").is_some() {
         fs::write(root().join("include/forebay.h"), &made).unwrap();
     }
@@ -33,6 +34,21 @@ fn the_committed_header_is_what_the_sources_say() {
             first.map(|line| line + 1)
         );
     }
+}
+
+#[test]
+fn the_page_has_the_headers_texts() {
+    let path = root().join("docs/C-API.md");
+    let page = fs::read_to_string(&path).unwrap();
+    let made = page::with_reference(&page, &committed());
+    if std::env::var_os("FOREBAY_BLESS").is_some() {
+        fs::write(&path, &made).unwrap();
+    } else {
+        assert!(made == page, "docs/C-API.md is not the header's; FOREBAY_BLESS=1 cargo test --test header");
+    }
+    let documented =
+        functions(&committed()).into_iter().filter(|f| made.contains(&format!("\n### `{}`\n", f.name)));
+    assert_eq!(documented.count(), functions(&committed()).len());
 }
 
 #[test]
@@ -102,7 +118,7 @@ fn every_exported_body_goes_through_the_guard() {
 #[test]
 fn the_header_keeps_the_rules_of_the_abi() {
     let header = committed();
-    let code = header_text::without_comments(&header);
+    let code = without_comments(&header);
     for forbidden in
         ["enum ", " bool ", "bool*", "pid_t", "ssize_t", "long ", "inline ", "...", "extern forebay"]
     {
