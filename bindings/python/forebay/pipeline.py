@@ -59,9 +59,7 @@ class Pipeline:
         flags = _c.STEP_CONTINUE if may_fail else 0
         call(lib.forebay_pipeline_step, self.pointer, name.encode(), byref(submission.struct), flags)
         for needed in needs:
-            call(
-                lib.forebay_pipeline_after, self.pointer, name.encode(), needed.encode(), _c.NEED_RESULT
-            )
+            call(lib.forebay_pipeline_after, self.pointer, name.encode(), needed.encode(), _c.NEED_RESULT)
         for before in after:
             call(lib.forebay_pipeline_after, self.pointer, name.encode(), before.encode(), 0)
         return self

@@ -40,9 +40,9 @@ class Runs(Rig):
 
     def test_what_is_wrong_is_said(self):
         pipeline = forebay.Pipeline("p").step("a", "q").step("b", "q", needs=["a"])
-        with self.assertRaisesRegex(forebay.NotFoundError, "no step \"c\""):
+        with self.assertRaisesRegex(forebay.NotFoundError, 'no step "c"'):
             pipeline.step("d", "q", needs=["c"])
-        with self.assertRaisesRegex(forebay.ArgumentError, "two steps \"a\""):
+        with self.assertRaisesRegex(forebay.ArgumentError, 'two steps "a"'):
             pipeline.step("a", "q")
         with self.assertRaisesRegex(forebay.CycleError, "needs itself"):
             pipeline.step("e", "q", after=["e"])
