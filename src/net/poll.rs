@@ -44,12 +44,18 @@ impl std::fmt::Debug for Poller {
 const WATCH: Duration = Duration::from_micros(50);
 /// A loop that was woken this soon after it fell asleep is busy.
 const SHORT_SLEEP: Duration = Duration::from_micros(500);
+/// Who gives way for longer has given way to somebody with work of their own.
+const LONG_TURN: Duration = Duration::from_millis(1);
+/// For how long nobody is given way to then: what is lost is a small part of it.
+const NO_WATCH: Duration = Duration::from_secs(1);
 
 /// Waits for several sources. Reuses its memory: keep one per loop.
 #[derive(Default)]
 pub struct Poller {
     fds: PollFds,
     is_busy: bool,
+    /// The processor is wanted by others: until then the loop sleeps instead of watching.
+    no_watch_until: Option<Instant>,
 }
 
 impl Poller {
@@ -85,14 +91,23 @@ impl Poller {
     }
 
     /// Looks again and again for a moment, and lets every other thread that is ready go first: where several threads pass
-    /// jobs on, each would else be asleep when the next batch comes, and have to be woken.
+    /// jobs on, each would else be asleep when the next batch comes, and have to be woken. Beside a program that computes
+    /// it does not: given way to, that would keep the processor for milliseconds, whatever its priority; a thread that
+    /// wakes up takes it back at once.
     fn watch(&mut self) -> Result<bool> {
         let begin = Instant::now();
-        while begin.elapsed() < WATCH {
+        if self.no_watch_until.is_some_and(|until| begin < until) {
+            return Ok(false);
+        }
+        let mut now = begin;
+        while now < begin + WATCH {
             if self.sleep(Some(Duration::ZERO))? {
                 return Ok(true);
             }
+            let gave_way = now;
             std::thread::yield_now();
+            now = Instant::now();
+            self.no_watch_until = (now > gave_way + LONG_TURN).then(|| now + NO_WATCH);
         }
         Ok(false)
     }
