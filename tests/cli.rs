@@ -67,6 +67,9 @@ fn wrong_words_are_usage_errors_that_say_what_would_be_right() {
         (&["call", "", "--data", "x"], "queue"),
         (&["wait", id], "not a job id"),
         (&["bench", "--in-flight", "0"], "1 to 10000"),
+        (&["bench", "--vs-local", "--cpu-time", "0"], "0.001ms"),
+        (&["bench", "--vs-local", "--bare"], "--bare"),
+        (&["bench", "--cpu-time", "1ms"], "--vs-local"),
         (&["broker", "--lease-ms", "1"], "100"),
         (&["status", "--check", "--every", "2"], "cannot be used with"),
     ];
@@ -185,6 +188,18 @@ fn a_reader_that_goes_away_is_no_fault_worth_a_word() {
     shell.args(["-c", "\"$0\" options | head -n 1", binary!().to_str().expect("UTF-8")]);
     let finished = run(&mut shell, SOON).success();
     assert!(finished.stderr.is_empty(), "{}", finished.error_text());
+}
+
+#[test]
+fn bench_compares_with_threads_of_one_process() {
+    let arguments =
+        ["bench", "--vs-local", "--cpu-time", "1ms,0.1ms", "--rounds", "2", "--time", "20ms", "--json"];
+    let text = run(command(binary!()).args(arguments), Duration::from_secs(60)).success().text();
+    let rounds: Vec<serde_json::Value> =
+        text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let lengths: Vec<_> = rounds.iter().filter_map(|round| round["cpu_us"].as_u64()).collect();
+    assert_eq!(lengths, [1_000, 1_000, 100, 100], "{text}");
+    assert!(rounds.iter().all(|round| round["efficiency"].as_f64() > Some(0.0)), "{text}");
 }
 
 #[test]

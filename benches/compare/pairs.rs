@@ -41,7 +41,13 @@ impl Pairs {
 
     /// The middle of one field.
     pub(crate) fn middle(&self, field: &str) -> Middle {
-        let mut figures = self.figures(field);
+        Middle::of(self.figures(field))
+    }
+}
+
+impl Middle {
+    /// The middle of these, of which there is at least one.
+    pub(crate) fn of(mut figures: Vec<f64>) -> Middle {
         figures.sort_by(f64::total_cmp);
         Middle { median: figures[figures.len() / 2], min: figures[0], max: figures[figures.len() - 1] }
     }

@@ -104,6 +104,8 @@ enum Command {
     #[command(hide = true)]
     Echo(bench::EchoWorker),
     #[command(hide = true)]
+    Compute(bench::ComputeWorker),
+    #[command(hide = true)]
     BareProxy(bench::BareProxy),
     #[command(hide = true)]
     BareEcho(bench::BareEcho),
@@ -148,6 +150,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Version(command) => command.run(),
         Command::Slot(command) => command.run(),
         Command::Echo(command) => command.run(),
+        Command::Compute(command) => command.run(),
         Command::BareProxy(command) => command.run(),
         Command::BareEcho(command) => command.run(),
         Command::Prefix { dir, remove: false } => lay_out(&dir),

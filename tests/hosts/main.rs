@@ -4,6 +4,7 @@
 mod command;
 mod rig;
 mod supervised;
+mod verify;
 mod written;
 
 use support::{Broker, SOON, binary, run};
@@ -18,14 +19,16 @@ fn the_examples_serve_their_queues() {
     std::fs::create_dir(&files).expect("a folder");
     std::fs::write(files.join("notes"), b"some notes").expect("a file");
     std::fs::write(broker.folder().join("secret"), b"secret").expect("a file");
-    let plugins = rig::examples();
+    let plugins = rig::examples(&["all"]);
     let load = |name: &str| ["--load".to_owned(), plugins.join(name).display().to_string()];
-    let mut arguments: Vec<String> =
-        ["libsquare.so", "libfileopen.so", "libecho.so"].iter().flat_map(|name| load(name)).collect();
+    let mut arguments: Vec<String> = ["libsquare.so", "libfileopen.so", "libecho.so", "libweb.so"]
+        .iter()
+        .flat_map(|name| load(name))
+        .collect();
     arguments.extend(["--slots", "2", "--param"].map(str::to_owned));
     arguments.push(format!("folder={}", files.display()));
     let host = Host::start(&broker, &arguments.iter().map(String::as_str).collect::<Vec<_>>());
-    assert_eq!(host.ready(), "2 slots serve square, fileopen, echo");
+    assert_eq!(host.ready(), "2 slots serve square, fileopen, echo, web");
 
     let call = |queue, data| rig::call(&broker, queue, data);
     assert_eq!(call("square", "4294967295").success().text(), "18446744065119617025");
@@ -35,6 +38,12 @@ fn the_examples_serve_their_queues() {
     let echoed = run(&mut broker.cli(&["call", "echo", "--data", "x", "--header", "a=b", "--json"]), SOON);
     let echoed = echoed.success().json();
     assert_eq!((&echoed["data"], &echoed["headers"][0]["value"]), (&"x".into(), &"b".into()), "{echoed}");
+    assert!(call("web", "").code(1).error_text().contains("no_request"));
+    let headers = ["--header", "REQUEST_METHOD=POST", "--header", "PATH_INFO=/a b"];
+    let mut asked = broker.cli(&["call", "web", "--data", "some words", "--json"]);
+    let page = run(asked.args(headers), SOON).success().json();
+    assert_eq!(page["data"], "PATH_INFO=/a b\nREQUEST_METHOD=POST\n\n10 bytes:\nsome words", "{page}");
+    assert_eq!(page["headers"][0]["value"], "200 OK", "{page}");
     host.ends_well();
 }
 

@@ -27,22 +27,21 @@ pub(crate) fn odd(folder: &Folder, name: &str, flags: &[&str]) -> PathBuf {
     object
 }
 
-/// The plugins of examples-c, built by their Makefile in a copy that all tests share.
+/// What their Makefile builds of the plugins of examples-c when asked for these, in a copy of the folder.
 #[track_caller]
-pub(crate) fn examples() -> PathBuf {
-    static BUILT: std::sync::OnceLock<Folder> = std::sync::OnceLock::new();
-    let built = BUILT.get_or_init(|| {
-        let folder = Folder::new();
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples-c/plugins");
-        for name in ["Makefile", "square.c", "fileopen.c", "echo.c"] {
-            std::fs::copy(source.join(name), folder.join(name)).expect("a copy");
+pub(crate) fn examples(targets: &[&str]) -> Folder {
+    let folder = Folder::new();
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples-c/plugins");
+    for entry in std::fs::read_dir(source).expect("a folder").flatten() {
+        let name = entry.file_name().into_string().expect("UTF-8");
+        if name == "Makefile" || name.ends_with(".c") {
+            std::fs::copy(entry.path(), folder.join(&name)).expect("a copy");
         }
-        let mut make = command("make");
-        make.env_remove("MAKEFLAGS").arg("-C").arg(folder.path()).env("CFLAGS", "-Werror");
-        run(make.arg(format!("PREFIX={}", prefix!().root().display())), SOON * 2).success();
-        folder
-    });
-    built.path().to_owned()
+    }
+    let mut make = command("make");
+    make.env_remove("MAKEFLAGS").arg("-C").arg(folder.path()).env("CFLAGS", "-Werror").args(targets);
+    run(make.arg(format!("PREFIX={}", prefix!().root().display())), SOON * 2).success();
+    folder
 }
 
 /// A worker host; when dropped it is killed, and its slots drain.

@@ -44,7 +44,8 @@ fn builds_and_works(flags: &[&str]) {
 
 #[test]
 fn what_a_handler_says_of_a_failure_is_shown() {
-    let square = crate::rig::examples().join("libsquare.so").display().to_string();
+    let plugins = crate::rig::examples(&["libsquare.so"]);
+    let square = plugins.join("libsquare.so").display().to_string();
     let said = test(&[&square], b"twelve").code(1);
     assert_eq!(said.text(), "");
     assert!(

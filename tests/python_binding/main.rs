@@ -180,6 +180,55 @@ with forebay.Client() as client:
     worker.stop(SOON).success();
 }
 
+/// The gateway of the examples before the C plugin that answers requests, each in a process of its own.
+#[test]
+fn a_web_gateway_stands_before_a_plugin() {
+    let Some(environment) = environment() else { return };
+    let broker = Broker::start(binary!());
+    let plugin = environment.folder().join("libweb.so");
+    let flags = ["-std=gnu11", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC"];
+    prefix!().cc(&flags, &root().join("examples-c/plugins/web.c"), &plugin);
+    let mut gateway = environment.python_at(&broker, &["-u"]);
+    let gateway = Process::start(gateway.arg(source("examples/gateway.py")).arg("0"));
+    let line = gateway.line_with("listening on ", SOON);
+    let address = line.rsplit(' ').next().expect("an address");
+    let program = "
+import sys, threading, urllib.error, urllib.request
+import forebay
+sys.path.insert(0, sys.argv[2])
+from gateway import Gateway
+address = sys.argv[1]
+request = urllib.request.Request(address + 'a%20b?c=d', b'some words', {'X-Colour': 'green'})
+with urllib.request.urlopen(request) as response:
+    page = response.read().decode()
+    assert (response.status, response.headers['content-type']) == (200, 'text/plain; charset=utf-8')
+    for line in 'REQUEST_METHOD=POST', 'PATH_INFO=/a b', 'QUERY_STRING=c=d', 'HTTP_X_COLOUR=green':
+        assert line + '\\n' in page, page
+    assert page.endswith('\\n10 bytes:\\nsome words'), page
+def get(i):
+    pages.append(urllib.request.urlopen(address + str(i)).read().decode())
+pages, threads = [], [threading.Thread(target=get, args=(i,)) for i in range(50)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+assert sorted(page.split('PATH_INFO=/')[1].split()[0] for page in pages) == sorted(map(str, range(50)))
+with forebay.Client() as client:
+    said = []
+    environ = {'REQUEST_METHOD': 'GET', 'PATH_INFO': '/', 'wsgi.input': sys.stdin.buffer}
+    Gateway(client, 'nobody', timeout=0.2)(environ, lambda status, headers: said.append(status))
+    Gateway(client)({**environ, 'CONTENT_LENGTH': str(1 << 30)}, lambda status, headers: said.append(status))
+print(*said, sep=', ')
+";
+    let mut worker = command(prefix!().root().join("bin/forebay"));
+    let worker = Process::start(
+        worker.arg("worker").arg("--load").arg(&plugin).env("FOREBAY_BROKER", broker.endpoint()),
+    );
+    let folder = source("examples").display().to_string();
+    let said =
+        run(&mut environment.python_at(&broker, &["-c", program, address, &folder]), SOON * 2).success();
+    assert_eq!(said.text(), "504 Gateway Timeout, 413 Content Too Large\n");
+    worker.stop(SOON).success();
+}
+
 /// Whether the Python that makes the environments has a tool; without it the test is a skip by name.
 fn has_module(tool: &str) -> bool {
     let python = environment::python();

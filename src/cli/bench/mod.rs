@@ -3,6 +3,7 @@
 
 mod bare;
 mod echo;
+mod local;
 mod measure;
 
 use std::time::Duration;
@@ -16,6 +17,8 @@ use bare::ThroughProxy;
 pub(crate) use bare::{BareEcho, BareProxy};
 pub(crate) use echo::EchoWorker;
 use echo::{Pattern, ThroughBroker};
+use local::Comparison;
+pub(crate) use local::ComputeWorker;
 use measure::{Echo, Round};
 
 use crate::cli::ask::ask;
@@ -35,6 +38,7 @@ Examples:
   forebay bench --size 64k --in-flight 1,100 --transport tcp
   forebay bench --bare
   forebay bench --durable
+  forebay bench --vs-local --cpu-time 5ms,0.2ms
   forebay bench --endpoint tcp://jobs.example:7711
 Without --endpoint a broker of its own is started and stopped; the echo worker is a process of its own in any case.")]
 pub(crate) struct Bench {
@@ -60,6 +64,14 @@ pub(crate) struct Bench {
     /// it has its store in the folder for temporary files ($TMPDIR).
     #[arg(long, conflicts_with = "bare")]
     durable: bool,
+    /// Measures computing jobs instead, on all cores of this machine: in threads of one process, and through the broker.
+    /// Tells from which length of job on a broker pays.
+    #[arg(long, conflicts_with_all = ["bare", "durable", "size", "in_flight"])]
+    vs_local: bool,
+    /// Processor time of each of these jobs, such as 5ms; several, separated by commas.
+    #[arg(long, value_name = "TIME", value_delimiter = ',', default_value = "20ms,5ms,1ms,0.2ms", requires = "vs_local",
+          value_parser = local::cpu_time)]
+    cpu_time: Vec<Duration>,
     /// One JSON object for each round.
     #[arg(long)]
     json: bool,
@@ -178,19 +190,27 @@ impl Bench {
             None => (self.connection.open()?, self.connection.address()?),
         };
         let queue = format!("forebay-bench-{}", forebay::api::id_new()?);
-        let mut command = Child::own(&["echo", &queue, "--endpoint", &endpoint])?;
+        let kind = if self.vs_local { "compute" } else { "echo" };
+        let mut command = Child::own(&[kind, &queue, "--endpoint", &endpoint])?;
         // The worker reaches the broker as this process does.
         self.connection.hand_on(&mut command)?;
-        let mut worker = Child::start("the echo worker", &mut command)?;
+        let mut worker = Child::start("the worker", &mut command)?;
         client.wait_workers(&queue, 1, Some(Duration::from_secs(30)))?;
 
-        let result = self.measure(&client, &queue, &endpoint);
+        let result = match self.vs_local {
+            true => self.comparison(&client, &queue).run(&self.cpu_time),
+            false => self.measure(&client, &queue, &endpoint),
+        };
         worker.stop(Duration::from_secs(5));
         drop(client);
         if let Some(own) = &mut own {
             own.process.stop(Duration::from_secs(5));
         }
         result
+    }
+
+    fn comparison<'a>(&self, client: &'a Client, queue: &'a str) -> Comparison<'a> {
+        Comparison { client, queue, rounds: self.rounds, time: self.time, as_json: self.json }
     }
 
     fn measure(&self, client: &Client, queue: &str, endpoint: &str) -> Result<Exit, Failed> {
