@@ -587,6 +587,17 @@ typedef struct {
  * A pipeline may be run any number of times, and changed between. Any thread may use it, also while another does. */
 
 /**
+ * Of forebay_pipeline_step: the step is an open stage, to which jobs are added by forebay_stage_add while the run goes on. Its
+ * `job` says the queue, rules and headers of those that name none; it has no payload and takes no results.
+ */
+#define FOREBAY_STEP_OPEN 1
+/**
+ * Of forebay_pipeline_step: the step is one job for each frame of the results it takes, of which it takes at least one. Each
+ * is given the step's payload and behind it one frame. What needs the step begins when all of them are done, and may be given their
+ * results, in the order of the frames.
+ */
+#define FOREBAY_STEP_EACH 2
+/**
  * Of forebay_pipeline_step: when the step does not end DONE the run goes on all the same, and steps that take its result are
  * given an empty frame.
  */
@@ -611,8 +622,8 @@ forebay_status_t forebay_pipeline_new(const char *name,
 
 /**
  * Adds a step. `step` is its name, 1 to 255 bytes of UTF-8 without control characters and once in the pipeline. `job` says its
- * queue, payload (an empty one is none), headers and rules; its id, tag and want are not a step's and are 0. `flags` is 0 or
- * FOREBAY_STEP_CONTINUE. Delay, queue timeout and deadline count from when the step may begin; its level is the run's. Everything is copied.
+ * queue, payload (an empty one is none), headers and rules; its id, tag and want are not a step's and are 0. `flags` is 0 or an OR of
+ * FOREBAY_STEP_CONTINUE and one of FOREBAY_STEP_OPEN and FOREBAY_STEP_EACH. Delay, queue timeout and deadline count from when the step may begin; its level is the run's. Everything is copied.
  *
  * FOREBAY_ERR_ARGUMENT for a name that is taken or cannot be, or a job that has what a step has not; FOREBAY_ERR_TOO_LARGE for a step
  * more than 100,000. Any thread. `err` may be NULL.
@@ -1040,6 +1051,56 @@ FOREBAY_API forebay_status_t forebay_client_interrupt(forebay_client_t *client);
  */
 FOREBAY_API
 void forebay_client_free(forebay_client_t *client);
+
+
+/* ---- Stages --------------------------------------------------------------------------------------------------
+ *
+ * A step of a pipeline may be an open stage, made by FOREBAY_STEP_OPEN: any number of jobs, which clients add while the run
+ * goes on, until one of them closes it. What was added before the stage may begin is held until then. A step that needs the
+ * stage begins when it is closed and all of its jobs are done, and may be given their results, in the order in which they
+ * were added; so may the result of the run.
+ *
+ * Whoever knows the run's id may add to its stages, from any process. A stage that has begun, has no job left, and is neither
+ * added to nor closed for broker.stage_idle_ms ends its run as FAILED: its owner has vanished. */
+
+/**
+ * Adds `n` jobs to the open stage `step` of a run and waits until the broker holds them, as forebay_client_submit does; waiting
+ * for them, cancelling and acknowledging them is as for any job. A job whose queue is NULL waits in the stage's; rules and headers
+ * that it does not name are the stage's; its level is the run's. Its result stays at the broker as long as the run.
+ *
+ * `ids`, an array of `n`, and `accepted` are written, whatever the status, as soon as every argument is found valid. `ids` may
+ * be NULL. `accepted` may be NULL. `jobs` may be NULL when `n` is 0. `err` may be NULL.
+ *
+ * FOREBAY_ERR_STATE when the stage is closed or the run has ended, FOREBAY_ERR_NOT_FOUND for a run that is not known, or without
+ * such a stage, FOREBAY_ERR_TOO_LARGE when the stages of the run would have more than 1,000,000 jobs; else as for
+ * forebay_client_submit. Any thread.
+ */
+FOREBAY_API
+forebay_status_t forebay_stage_add(forebay_client_t *client,
+                                   const forebay_id_t *run,
+                                   const char *step,
+                                   const forebay_submit_t *jobs,
+                                   size_t n,
+                                   int64_t timeout_ms,
+                                   forebay_id_t *ids,
+                                   size_t *accepted,
+                                   forebay_error_t **err);
+
+/**
+ * Closes an open stage: nothing is added to it any more. `count` is how many jobs were added to it in all, or below 0 when that is
+ * not known. Closing it again is nothing.
+ *
+ * FOREBAY_ERR_STATE when it has another number of jobs, and then it stays as it is, or when the run has ended before;
+ * FOREBAY_ERR_NOT_FOUND for a run that is not known, or without such a stage; FOREBAY_ERR_UNCONFIRMED when the broker has not
+ * answered in time. Any thread. `err` may be NULL.
+ */
+FOREBAY_API
+forebay_status_t forebay_stage_close(forebay_client_t *client,
+                                     const forebay_id_t *run,
+                                     const char *step,
+                                     int64_t count,
+                                     int64_t timeout_ms,
+                                     forebay_error_t **err);
 
 
 /* ---- Job -----------------------------------------------------------------------------------------------------

@@ -583,11 +583,16 @@ public:
 
     /// Adds a step. With `may_fail` the run goes on when it does not end DONE.
     pipeline &step(const std::string &name, const submit &job, bool may_fail = false) {
-        detail::caught caught;
-        detail::raw_submits jobs(&job, 1);
-        const std::uint32_t flags = may_fail ? FOREBAY_STEP_CONTINUE : 0;
-        caught.check(forebay_pipeline_step(raw(), name.c_str(), jobs.data(), flags, caught.out()));
-        return *this;
+        return add(name, job, 0, may_fail);
+    }
+    /// Adds an open stage: client::add adds jobs to it while the run goes on, until client::close. `defaults` is what they have
+    /// where they say nothing themselves; it has no payload.
+    pipeline &stage(const std::string &name, const submit &defaults, bool may_fail = false) {
+        return add(name, defaults, FOREBAY_STEP_OPEN, may_fail);
+    }
+    /// Adds a step of one job for each frame of the results it takes. Say by `needs` what it takes them of.
+    pipeline &each(const std::string &name, const submit &job, bool may_fail = false) {
+        return add(name, job, FOREBAY_STEP_EACH, may_fail);
     }
     /// Has `step` begin behind `needs`, whose result it is given unless `takes_result` is false.
     pipeline &after(const std::string &step, const std::string &needs, bool takes_result = true) {
@@ -605,6 +610,14 @@ public:
     forebay_pipeline_t *raw() const noexcept { return pipeline_.get(); }
 
 private:
+    pipeline &add(const std::string &name, const submit &job, std::uint32_t flags, bool may_fail) {
+        detail::caught caught;
+        detail::raw_submits jobs(&job, 1);
+        flags |= may_fail ? FOREBAY_STEP_CONTINUE : 0;
+        caught.check(forebay_pipeline_step(raw(), name.c_str(), jobs.data(), flags, caught.out()));
+        return *this;
+    }
+
     detail::owned<forebay_pipeline_t, forebay_pipeline_free> pipeline_;
 };
 
@@ -652,6 +665,25 @@ public:
         forebay_id_t made{};
         caught.check(forebay_client_run(raw(), what.raw(), &job, timeout.count(), &made, caught.out()));
         return made;
+    }
+    /// Adds jobs to an open stage of a run; returns when the broker holds them. One with an empty queue waits in the stage's.
+    std::vector<forebay::id> add(const forebay::id &run, const std::string &stage,
+                                 const std::vector<forebay::submit> &jobs, milliseconds timeout = forever) {
+        detail::caught caught;
+        detail::raw_submits said(jobs.data(), jobs.size());
+        std::vector<forebay_submit_t> added(said.data(), said.data() + said.size());
+        for (forebay_submit_t &job : added)
+            if (*job.queue == '\0') job.queue = nullptr;
+        std::vector<forebay_id_t> made(added.size());
+        caught.check(forebay_stage_add(raw(), run.raw(), stage.c_str(), added.data(), added.size(),
+                                       timeout.count(), made.data(), nullptr, caught.out()));
+        return std::vector<forebay::id>(made.begin(), made.end());
+    }
+    /// Closes an open stage of a run, to which so many jobs were added; below 0, nobody has counted.
+    void close(const forebay::id &run, const std::string &stage, std::int64_t count = -1,
+               milliseconds timeout = forever) {
+        detail::caught caught;
+        caught.check(forebay_stage_close(raw(), run.raw(), stage.c_str(), count, timeout.count(), caught.out()));
     }
     /// A call in two halves: returns when the broker holds the job, and the future has its result.
     future start(forebay::submit job, milliseconds timeout = forever);

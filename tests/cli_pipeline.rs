@@ -96,6 +96,34 @@ fn what_is_wrong_with_a_file_is_said_with_its_name() {
 }
 
 #[test]
+fn jobs_are_added_to_an_open_stage_until_it_is_closed() {
+    let (broker, _worker) = with_echo();
+    let text = r#"{"steps": [
+        {"name": "many", "kind": "open", "queue": "echo"},
+        {"name": "each", "kind": "each", "queue": "echo", "data": "-", "needs": ["many"]}
+    ]}"#;
+    let path = file(&broker, "many.json", text);
+    let id = forebay(&broker, &["pipeline", "run", &path]).success().text();
+    let id = id.trim_end();
+    let lines = file(&broker, "lines", "a\nb\n");
+    let added = forebay(&broker, &["pipeline", "add", id, "many", &lines, "--lines"]).success().text();
+    assert_eq!(added.lines().count(), 2);
+    forebay(&broker, &["pipeline", "add", id, "many", "--data", "c", "--queue", "echo"]).success();
+    let open = forebay(&broker, &["pipeline", "show", id]).success().text();
+    assert!(open.contains("of 3 jobs") && open.contains("open: "), "{open}");
+    let wrong = forebay(&broker, &["pipeline", "close", id, "many", "--count", "2"]).error_text();
+    assert!(wrong.contains("has 3 jobs and not 2"), "{wrong}");
+    let missing = forebay(&broker, &["pipeline", "add", id, "few", "--data", "d"]).error_text();
+    assert!(missing.contains("no open stage \"few\""), "{missing}");
+    forebay(&broker, &["pipeline", "close", id, "many"]).success();
+    assert_eq!(forebay(&broker, &["wait", id]).success().text(), "-a-b-c");
+    let shown = forebay(&broker, &["pipeline", "show", id]).success().text();
+    assert!(shown.contains("3 of 3 jobs"), "{shown}");
+    let dot = forebay(&broker, &["pipeline", "show", id, "--dot"]).success().text();
+    assert!(dot.contains("many\\nDONE"), "{dot}");
+}
+
+#[test]
 fn a_watched_run_that_does_not_end_done_says_so() {
     let broker = Broker::start(binary!());
     let path = file(&broker, "stuck.toml", "[[steps]]\nname = \"a\"\nqueue = \"nobody\"\n");

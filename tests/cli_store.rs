@@ -33,6 +33,7 @@ fn fill(dir: &Path, jobs: u64) {
             wants_partial: false,
             is_patient: false,
             is_run: false,
+            stage: None,
         };
         let wall_ms = job.id.wall_ms();
         let (owner, rules) = (owner.clone(), rules.clone());

@@ -195,6 +195,17 @@ fn a_pipeline_hands_results_from_step_to_step() {
 }
 
 #[test]
+fn stages_are_added_to_while_the_run_goes_on() {
+    let broker = Broker::start(binary!());
+    for language in FOLDERS {
+        let program = format!("{language}/stages");
+        assert_eq!(client(&broker, &program, &[]).success().text(), "DONE: 6 words, 29 letters\n");
+        let lines = ["one", "", "two three"];
+        assert_eq!(client(&broker, &program, &lines).success().text(), "DONE: 3 words, 11 letters\n");
+    }
+}
+
+#[test]
 fn embedded_needs_no_other_process() {
     for language in FOLDERS {
         let program = prefix!().example(&format!("{language}/embedded"));

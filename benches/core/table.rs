@@ -99,6 +99,7 @@ impl Table {
             wants_partial: false,
             is_patient: true,
             is_run: false,
+            stage: None,
         };
         self.table.submit(self.now, self.tag, &self.asker, job);
     }

@@ -89,6 +89,7 @@ impl Joined {
             wants_partial: false,
             is_patient: true,
             is_run: false,
+            stage: None,
         };
         let order = Order {
             submission: Box::new(submission),

@@ -73,6 +73,7 @@ impl Load {
             wants_partial: false,
             is_patient: true,
             is_run: false,
+            stage: None,
         };
         let (owner, rules) = (self.owner.clone(), self.rules.clone());
         Record::Submitted { owner, job: job.into(), rules, wall_ms, sequence, stored_len: 0 }

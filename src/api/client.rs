@@ -7,7 +7,7 @@ use crate::api::Timeout;
 use crate::api::result::JobResult;
 use crate::api::submit::Submit;
 use crate::core::client::{Delivery, News};
-use crate::model::{Failure, JobId, QueueName, ReplyMode, Status, Submission};
+use crate::model::{Failure, InStage, JobId, QueueName, ReplyMode, Status, Submission};
 use crate::run::client::{ClientHandle, NewJob, Taken};
 use crate::run::settings::ClientSettings;
 
@@ -93,6 +93,33 @@ impl Client {
             Ok(jobs) => self.handle.submit(jobs, timeout).into(),
             Err(failure) => Submitted { ids: Vec::new(), accepted: 0, failure: Some(failure) },
         }
+    }
+
+    /// Adds jobs to an open stage of a run and waits until the broker holds all of them. A job without a queue waits in the
+    /// stage's.
+    pub fn add(&self, run: JobId, step: &str, jobs: Vec<Submit>, timeout: Timeout) -> Submitted {
+        let added = |job: Submit| {
+            let (step, in_its_queue) = (step.to_owned(), job.queue.is_empty());
+            Submit { stage: Some(InStage { run, step, place: 0, in_its_queue }), ..job }
+        };
+        self.submit_many(jobs.into_iter().map(added).collect(), timeout)
+    }
+
+    /// Adds nothing more to an open stage of a run, to which `count` jobs were added in all.
+    ///
+    /// # Errors
+    /// `ERR_STATE` when it has another number of jobs, and then it stays as it is, or the run has ended; `ERR_NOT_FOUND`,
+    /// `ERR_UNCONFIRMED`.
+    pub fn close_stage(
+        &self,
+        run: JobId,
+        step: &str,
+        count: Option<u64>,
+        timeout: Timeout,
+    ) -> Result<(), Failure> {
+        let mut arguments = vec![("id".to_owned(), run.to_string()), ("step".to_owned(), step.to_owned())];
+        arguments.extend(count.map(|count| ("count".to_owned(), count.to_string())));
+        self.handle.admin("stage.close", arguments, timeout, Status::Unconfirmed).map(drop)
     }
 
     /// Hands a job over without waiting. [`Client::flush`], the news ACCEPTED or the result confirm it.
@@ -302,7 +329,11 @@ impl Client {
     }
 
     fn new_job(&self, job: Submit) -> Result<NewJob, Failure> {
-        let queue = QueueName::new(&job.queue)?;
+        let queue = match &job.stage {
+            // What stands there is not looked at.
+            Some(stage) if stage.in_its_queue => QueueName::new(&stage.step)?,
+            _ => QueueName::new(&job.queue)?,
+        };
         let has_own_id = job.id.is_some();
         let id = match job.id {
             Some(id) if id.is_v7() => id,
@@ -325,6 +356,7 @@ impl Client {
             wants_partial: false,
             is_patient: false,
             is_run: job.is_run,
+            stage: job.stage.map(Box::new),
         };
         Ok(NewJob { submission, has_own_id, tag: job.tag, want: job.want })
     }

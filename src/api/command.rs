@@ -34,6 +34,11 @@ pub fn commands() -> &'static [Command] {
             "id",
             "Goes on with a run that did not end DONE, as a new run in which what went well is done.",
         ),
+        command(
+            "stage.close",
+            "id step [count]",
+            "Adds nothing more to an open stage of a run, which has so many jobs.",
+        ),
         command("runs.list", "[state] [since] [limit]", "Runs in the order of their ids, page by page."),
         command("queue.list", "[queue]", "Queues with their depths, what is set for them and their rules."),
         command(

@@ -2,4 +2,4 @@
 //!
 //! A [`Draft`] is built step by step and gives a [`Pipeline`], which is sound; [`crate::api::Submit::run`] makes a run of it.
 
-pub use crate::model::pipeline::{Draft, Drawn, Need, Pipeline, Step, dot};
+pub use crate::model::pipeline::{Draft, Drawn, Need, Pipeline, Step, StepKind, dot};

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 pub use crate::core::client::{Kind, Want};
-use crate::model::{Body, Headers, JobId, JobOptions, Pipeline};
+use crate::model::{Body, Headers, InStage, JobId, JobOptions, Pipeline};
 use crate::wire::codec::pipeline;
 
 /// A job to submit. Only `queue` must be said.
@@ -26,6 +26,8 @@ pub struct Submit {
     pub want: Want,
     /// The body is a pipeline, and the job a run of it; [`Submit::run`] makes one.
     pub is_run: bool,
+    /// The job is one of a stage's; [`Client::add`](crate::api::Client::add) says so.
+    pub stage: Option<InStage>,
 }
 
 impl Submit {

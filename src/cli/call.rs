@@ -43,11 +43,11 @@ pub(crate) struct Call {
 impl Call {
     pub(crate) fn run(self) -> Result<Exit, Failed> {
         let template = self.payload.template(self.connection.options()?)?;
-        if self.payload.lines {
+        if self.payload.source.lines {
             return self.call_lines(template);
         }
         let mut job = template;
-        job.body.0 = vec![self.payload.read()?.into()];
+        job.body.0 = vec![self.payload.source.read()?.into()];
         let client = Arc::new(self.connection.open()?);
         let interrupted = Arc::new(AtomicBool::new(false));
         let signalled = Arc::clone(&interrupted);
@@ -155,9 +155,9 @@ fn read_lines(
     template: Submit,
     in_flight: u64,
 ) -> Result<u64, Failed> {
-    let mut from = payload.open()?;
+    let mut from = payload.source.open()?;
     let mut lines = 0;
-    while let Some(line) = next_line(&mut *from).map_err(|error| payload.unreadable(&error))? {
+    while let Some(line) = next_line(&mut *from).map_err(|error| payload.source.unreadable(&error))? {
         progress.wait_until(|state| lines - state.written < in_flight || state.interrupted);
         let mut job = template.clone().tag(lines);
         job.body.0 = vec![line.into()];

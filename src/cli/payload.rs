@@ -10,11 +10,9 @@ use forebay::api::{Options, QueueName, Submit};
 use crate::cli::exit::{Exit, Failed};
 use crate::cli::flags::{Flags, JobFlags, split};
 
-/// The queue and what goes to it.
+/// Where payloads come from.
 #[derive(Args, Clone, Debug)]
-pub(crate) struct Payload {
-    /// The queue, by the name that workers register.
-    pub(crate) queue: String,
+pub(crate) struct Source {
     /// The file with the payload; `-`, or none: standard input.
     #[arg(value_name = "FILE", conflicts_with = "data")]
     file: Option<PathBuf>,
@@ -24,6 +22,15 @@ pub(crate) struct Payload {
     /// Each line is a job of its own, without its line end.
     #[arg(short, long)]
     pub(crate) lines: bool,
+}
+
+/// The queue and what goes to it.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Payload {
+    /// The queue, by the name that workers register.
+    pub(crate) queue: String,
+    #[command(flatten)]
+    pub(crate) source: Source,
     /// A header of the job; may be repeated.
     #[arg(short = 'H', long = "header", value_name = "NAME=VALUE", help_heading = "The job")]
     headers: Vec<String>,
@@ -45,7 +52,9 @@ impl Payload {
         job.headers = headers;
         Ok(job)
     }
+}
 
+impl Source {
     /// The whole payload.
     pub(crate) fn read(&self) -> Result<Vec<u8>, Failed> {
         let mut bytes = Vec::new();

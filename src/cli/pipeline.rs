@@ -2,6 +2,7 @@
 
 mod file;
 mod picture;
+mod stage;
 mod watch;
 
 use std::path::PathBuf;
@@ -31,6 +32,8 @@ enum PipelineCommand {
     Show(Show),
     List(List),
     Resume(Resume),
+    Add(stage::Add),
+    Close(stage::Close),
 }
 
 impl Pipeline {
@@ -40,6 +43,8 @@ impl Pipeline {
             PipelineCommand::Show(command) => command.run(),
             PipelineCommand::List(command) => command.run(),
             PipelineCommand::Resume(command) => command.run(),
+            PipelineCommand::Add(command) => command.run(),
+            PipelineCommand::Close(command) => command.run(),
         }
     }
 }
@@ -63,6 +68,8 @@ report.toml:
   needs = [\"fetch\"]                              given their results, in this order, behind its own data
   after = []                                     waited for, and no more
   on_failure = \"continue\"                        the run goes on without it; else \"fail\"
+  kind = \"each\"                                  one job for each frame of the results it takes; or \"open\": those that
+                                                 `forebay pipeline add` adds, until `close`; else \"job\"
   options = { attempts = 5, run_ms = 60000 }     what `forebay submit` has flags for
   headers = { unit = \"mm\" }
 The same in JSON is read from a file that ends in .json. The flags below are for the run as a whole; those of its steps
@@ -286,12 +293,21 @@ fn steps(run: &Value) -> Table {
             text(step, "outcome").to_owned(),
             between("queued_ms", "started_ms"),
             between("started_ms", "ended_ms"),
-            step["attempts"].as_u64().map_or(String::new(), |attempts| attempts.to_string()),
+            attempts(step),
             text(step, "worker").to_owned(),
             note(step),
         ]);
     }
     table
+}
+
+/// How often its job was begun, or how many of its jobs are done.
+fn attempts(step: &Value) -> String {
+    match (step["attempts"].as_u64(), step["jobs"].as_u64()) {
+        (Some(attempts), _) => attempts.to_string(),
+        (None, Some(jobs)) => format!("{} of {jobs} jobs", count(step, "jobs_done")),
+        (None, None) => String::new(),
+    }
 }
 
 /// What is worth a word about a step.

@@ -48,11 +48,11 @@ impl SubmitCommand {
     pub(crate) fn run(self) -> Result<Exit, Failed> {
         let mut job = self.payload.template(self.connection.options()?)?;
         job.id = self.id;
-        if self.payload.lines {
+        if self.payload.source.lines {
             self.submit_lines(&job)?;
         } else {
             // Read before the connection is made: a file that is not there is said at once.
-            job.body.0 = vec![self.payload.read()?.into()];
+            job.body.0 = vec![self.payload.source.read()?.into()];
             let client = self.connection.open()?;
             let id = client.submit(job, Some(self.timeout))?;
             self.say(id)?;
@@ -63,11 +63,11 @@ impl SubmitCommand {
     /// Each batch has a client of its own. A client holds the jobs of a broker without a store in its window until they have
     /// ended, to submit them again should the broker restart; this process ends before they do.
     fn submit_lines(&self, template: &Submit) -> Result<(), Failed> {
-        let mut from = self.payload.open()?;
+        let mut from = self.payload.source.open()?;
         loop {
             let mut jobs = Vec::new();
             while jobs.len() < BATCH_JOBS {
-                let line = next_line(&mut *from).map_err(|error| self.payload.unreadable(&error))?;
+                let line = next_line(&mut *from).map_err(|error| self.payload.source.unreadable(&error))?;
                 let Some(line) = line else { break };
                 let mut job = template.clone();
                 job.body.0 = vec![line.into()];

@@ -77,6 +77,18 @@ impl Graph {
         ready
     }
 
+    /// Those of the steps that may begin now which had before a restart, in a run that has ended since; they count as begun.
+    pub fn restore_ready(&mut self, had_begun: impl Fn(u32) -> bool) -> Vec<u32> {
+        let stands = &mut self.stands;
+        let (begun, ready) = std::mem::take(&mut self.ready)
+            .into_iter()
+            .partition(|&step| had_begun(step) && stands[step as usize] == Stand::Waiting);
+        self.ready = ready;
+        let begun: Vec<u32> = begun;
+        begun.iter().for_each(|&step| stands[step as usize] = Stand::Going);
+        begun
+    }
+
     /// A step had begun before a restart.
     pub fn restore(&mut self, step: u32) {
         self.stands[step as usize] = Stand::Going;

@@ -281,6 +281,8 @@ pub enum Admin {
     Run { id: JobId, by: Asker },
     /// Goes on with a run that did not end DONE.
     Resume { id: JobId, by: Asker },
+    /// Nothing more is added to an open stage of a run, which should have `count` jobs.
+    StageClose { id: JobId, step: String, count: Option<u64>, by: Asker },
     /// Runs after the id `since`, at most `limit`.
     Runs { listed: Listed, since: Option<JobId>, limit: usize, by: Asker },
     /// One queue or all, with their rules.

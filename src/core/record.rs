@@ -58,6 +58,8 @@ pub enum Record {
     /// The job was made by an operator in the place of `parent`, which is quarantined. It stands behind the job's
     /// `Submitted`, and makes it a suspect: the first time it may take nobody else down.
     Child { id: JobId, parent: JobId },
+    /// An open stage of this run is closed.
+    StageClosed { id: JobId, step: u32 },
     /// What the records of a job add up to. Written by the store behind a `Submitted` that it moved.
     Stands { id: JobId, standing: Box<Standing> },
 }
@@ -175,6 +177,8 @@ pub struct Standing {
     pub parent: Option<JobId>,
     /// Its attempts, the last ones, oldest first.
     pub history: Vec<Attempt>,
+    /// Of a run: its open stages that are closed.
+    pub closed: Vec<u32>,
 }
 
 impl Standing {
@@ -224,6 +228,7 @@ impl Standing {
                 self.end_attempt(how_ended(verdict).into(), AttemptError::of(verdict), *wall_ms);
             }
             Record::Child { parent, .. } => (self.parent, self.suspect) = (Some(*parent), true),
+            Record::StageClosed { step, .. } => self.closed.push(*step),
             Record::Stands { standing, .. } => self.clone_from(standing),
             _ => {}
         }

@@ -23,9 +23,9 @@ use crate::model::{Failure, Status};
 
 /// A connection that submits jobs.
 pub struct forebay_client_t {
-    client: Client,
+    pub(super) client: Client,
     /// The options of jobs that name none: what the environment says.
-    job: PreparedJob,
+    pub(super) job: PreparedJob,
 }
 
 /// Opens a client on `endpoint`, one address or several separated by commas: "ipc:///run/user/1000/forebay/broker.sock",
@@ -177,7 +177,7 @@ pub unsafe extern "C" fn forebay_client_enqueue(
 ///
 /// # Safety
 /// `ids` is NULL or as many as were submitted, `accepted` is NULL or one.
-unsafe fn hand_over(
+pub(super) unsafe fn hand_over(
     submitted: api::Submitted,
     ids: *mut forebay_id_t,
     accepted: *mut usize,

@@ -25,6 +25,7 @@ pub mod options;
 pub mod pipeline;
 pub mod plugin;
 pub mod result;
+pub mod stage;
 pub mod status;
 pub mod submit;
 pub mod version;

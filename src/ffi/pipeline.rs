@@ -15,7 +15,7 @@
 use std::ffi::c_char;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::api::pipeline::{Draft, Pipeline, Step};
+use crate::api::pipeline::{Draft, Pipeline, Step, StepKind};
 use crate::api::{self, Body, Submit, Want};
 use crate::ffi::arg;
 use crate::ffi::error::forebay_error_t;
@@ -24,6 +24,13 @@ use crate::ffi::status::forebay_status_t;
 use crate::ffi::submit::{self, forebay_submit_t};
 use crate::model::{Failure, Status};
 
+/// Of forebay_pipeline_step: the step is an open stage, to which jobs are added by forebay_stage_add while the run goes on. Its
+/// `job` says the queue, rules and headers of those that name none; it has no payload and takes no results.
+pub const FOREBAY_STEP_OPEN: u32 = 1;
+/// Of forebay_pipeline_step: the step is one job for each frame of the results it takes, of which it takes at least one. Each
+/// is given the step's payload and behind it one frame. What needs the step begins when all of them are done, and may be given their
+/// results, in the order of the frames.
+pub const FOREBAY_STEP_EACH: u32 = 2;
 /// Of forebay_pipeline_step: when the step does not end DONE the run goes on all the same, and steps that take its result are
 /// given an empty frame.
 pub const FOREBAY_STEP_CONTINUE: u32 = 8;
@@ -73,8 +80,8 @@ pub unsafe extern "C" fn forebay_pipeline_new(
 }
 
 /// Adds a step. `step` is its name, 1 to 255 bytes of UTF-8 without control characters and once in the pipeline. `job` says its
-/// queue, payload (an empty one is none), headers and rules; its id, tag and want are not a step's and are 0. `flags` is 0 or
-/// FOREBAY_STEP_CONTINUE. Delay, queue timeout and deadline count from when the step may begin; its level is the run's. Everything is copied.
+/// queue, payload (an empty one is none), headers and rules; its id, tag and want are not a step's and are 0. `flags` is 0 or an OR of
+/// FOREBAY_STEP_CONTINUE and one of FOREBAY_STEP_OPEN and FOREBAY_STEP_EACH. Delay, queue timeout and deadline count from when the step may begin; its level is the run's. Everything is copied.
 ///
 /// FOREBAY_ERR_ARGUMENT for a name that is taken or cannot be, or a job that has what a step has not; FOREBAY_ERR_TOO_LARGE for a step
 /// more than 100,000. Any thread. `err` may be NULL.
@@ -92,7 +99,18 @@ pub unsafe extern "C" fn forebay_pipeline_step(
             let pipeline = arg::object(pipeline, "pipeline")?;
             (pipeline, arg::text(step, "step")?, submit::read_one(job, &pipeline.job)?)
         };
-        check_flags(flags, FOREBAY_STEP_CONTINUE)?;
+        check_flags(flags, FOREBAY_STEP_OPEN | FOREBAY_STEP_EACH | FOREBAY_STEP_CONTINUE)?;
+        let kind = match (flags & FOREBAY_STEP_OPEN != 0, flags & FOREBAY_STEP_EACH != 0) {
+            (false, false) => StepKind::Job,
+            (true, false) => StepKind::Open,
+            (false, true) => StepKind::Each,
+            (true, true) => {
+                let message = format!(
+                    "step \"{step}\" is an open stage and one job for each frame; right would be one of them"
+                );
+                return Err(Failure::new(Status::Argument, message));
+            }
+        };
         if job.id.is_some() || job.tag != 0 || job.want != Want::default() {
             let message = format!("step \"{step}\" has an id, a tag or a want; those are its run's");
             return Err(Failure::new(Status::Argument, message));
@@ -102,6 +120,7 @@ pub unsafe extern "C" fn forebay_pipeline_step(
         let body = if body.is_empty() && body.0.len() == 1 { Body::default() } else { body };
         pipeline.draft().step(Step {
             name: step.to_owned(),
+            kind,
             queue: api::QueueName::new(&queue)?,
             body,
             headers,

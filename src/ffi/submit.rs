@@ -106,9 +106,14 @@ pub(super) unsafe fn read_all(
     len: usize,
     otherwise: &PreparedJob,
 ) -> Result<Vec<Submit>, Failure> {
-    let first_release = if size_of::<usize>() == 8 { FIRST_RELEASE } else { size_of::<forebay_submit_t>() };
     // SAFETY: the caller's promise; any bit pattern is a forebay_submit_t.
-    let jobs = unsafe { arg::sized_array(jobs, len, first_release, "job") }?;
+    let jobs = unsafe { arg::sized_array(jobs, len, first_release(), "job") }?;
+    // SAFETY: the caller's promise.
+    unsafe { read_each(&jobs, otherwise) }
+}
+
+unsafe fn read_each(jobs: &[forebay_submit_t], otherwise: &PreparedJob) -> Result<Vec<Submit>, Failure> {
+    let len = jobs.len();
     let read = |(i, job): (usize, &forebay_submit_t)| {
         // SAFETY: the caller's promise.
         unsafe { read(job, otherwise) }.map_err(|failure| match len {
@@ -117,6 +122,29 @@ pub(super) unsafe fn read_all(
         })
     };
     jobs.iter().enumerate().map(read).collect()
+}
+
+/// The least a caller's structure may have.
+fn first_release() -> usize {
+    if size_of::<usize>() == 8 { FIRST_RELEASE } else { size_of::<forebay_submit_t>() }
+}
+
+/// Reads jobs that are added to a stage: one may name no queue, and then has the stage's.
+///
+/// # Safety
+/// `jobs` is NULL or `len` jobs as the structure's text says.
+pub(super) unsafe fn read_added(
+    jobs: *const forebay_submit_t,
+    len: usize,
+    otherwise: &PreparedJob,
+) -> Result<Vec<Submit>, Failure> {
+    // SAFETY: the caller's promise; any bit pattern is a forebay_submit_t.
+    let mut jobs = unsafe { arg::sized_array(jobs, len, first_release(), "job") }?;
+    for job in jobs.iter_mut().filter(|job| job.queue.is_null()) {
+        job.queue = c"".as_ptr();
+    }
+    // SAFETY: the caller's promise, and queues that are texts.
+    unsafe { read_each(&jobs, otherwise) }
 }
 
 /// Reads one job.
@@ -146,9 +174,8 @@ pub(super) unsafe fn read_run(
         let (options, headers) = (**otherwise).clone();
         return Ok(Submit { options, headers, ..run });
     }
-    let first_release = if size_of::<usize>() == 8 { FIRST_RELEASE } else { size_of::<forebay_submit_t>() };
     // SAFETY: the caller's promise; any bit pattern is a forebay_submit_t.
-    let mut jobs = unsafe { arg::sized_array(job, 1, first_release, "job") }?;
+    let mut jobs = unsafe { arg::sized_array(job, 1, first_release(), "job") }?;
     let Some(job) = jobs.first_mut() else { return Ok(run) };
     let carries =
         job.payload_len > 0 || job.frames_len > 0 || !job.payload.is_null() || !job.buffer.is_null();
@@ -191,6 +218,7 @@ unsafe fn read(job: &forebay_submit_t, otherwise: &PreparedJob) -> Result<Submit
             tag: job.tag,
             want: want(job.want)?,
             is_run: false,
+            stage: None,
         })
     }
 }

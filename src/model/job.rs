@@ -229,6 +229,19 @@ impl JobRules {
     }
 }
 
+/// Of which stage of which run a job is one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InStage {
+    /// The run.
+    pub run: JobId,
+    /// The stage, by its name.
+    pub step: String,
+    /// Which of its jobs, from 0. The broker says.
+    pub place: u64,
+    /// The job names no queue and waits in the stage's.
+    pub in_its_queue: bool,
+}
+
 /// A job as a client hands it over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Submission {
@@ -256,4 +269,6 @@ pub struct Submission {
     pub is_patient: bool,
     /// It is a run: its body is a pipeline, whose steps are the jobs that are done, and no worker is handed it itself.
     pub is_run: bool,
+    /// It is one of the jobs of a stage.
+    pub stage: Option<Box<InStage>>,
 }

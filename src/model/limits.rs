@@ -156,6 +156,11 @@ pub const LIST_LEN: usize = 100;
 pub const RUN_STEPS_MAX: usize = 100_000;
 /// What the steps of one run need, counted over all of them.
 pub const RUN_NEEDS_MAX: usize = 1_000_000;
+/// Jobs of the stages of one run, over all of them.
+pub const RUN_JOBS_MAX: usize = 1_000_000;
+/// How long an open stage waits for another job or to be closed, when none of its jobs is left, unless `broker.stage_idle_ms`
+/// says otherwise.
+pub const STAGE_IDLE_MS: u64 = 600_000;
 /// Bytes of a step's name.
 pub const STEP_NAME_LEN_MAX: usize = 255;
 /// Runs a broker holds at once, those included that have ended and whose results are kept.

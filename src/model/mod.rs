@@ -17,12 +17,12 @@ pub mod time;
 
 pub use id::JobId;
 pub use index::Index;
-pub use job::{Body, Headers, JobOptions, JobRules, Level, ReplyMode, Submission};
+pub use job::{Body, Headers, InStage, JobOptions, JobRules, Level, ReplyMode, Submission};
 pub use lease::{Lease, Stop, Token};
 pub use meta::Meta;
 pub use outcome::{Outcome, Verdict};
 pub use owner::Owner;
-pub use pipeline::Pipeline;
+pub use pipeline::{Pipeline, StepKind};
 #[cfg(feature = "planted-faults")]
 pub use planted::{PLANTED, plant};
 pub(crate) use planted::{Planted, planted};

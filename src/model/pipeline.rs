@@ -12,12 +12,26 @@ use crate::model::limits::{RUN_NEEDS_MAX, RUN_STEPS_MAX, STEP_NAME_LEN_MAX};
 use crate::model::queue_name::QueueName;
 use crate::model::status::{Failure, Status};
 
-/// One step: a job that is made when the steps it needs are done.
+/// How many jobs a step is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StepKind {
+    /// One.
+    #[default]
+    Job,
+    /// An open stage: those that are added while the run goes on, until it is closed.
+    Open,
+    /// One for each frame of the results it takes.
+    Each,
+}
+
+/// One step: a job, or a stage of jobs, that begins when the steps it needs are done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
     /// Its name, once in the pipeline.
     pub name: String,
-    /// Where its job waits.
+    /// Whether it is one job or a stage of them.
+    pub kind: StepKind,
+    /// Where its job waits, and those of an open stage that name no queue of their own.
     pub queue: QueueName,
     /// Its own payload; the results it takes come behind.
     pub body: Body,
@@ -97,6 +111,7 @@ impl Pipeline {
                 return Err(twice(&step.name));
             }
             self.check_needs(step)?;
+            check_kind(step)?;
         }
         Ok(())
     }
@@ -322,6 +337,24 @@ fn check_name(name: &str) -> Result<(), Failure> {
     Err(Failure::new(Status::Argument, message))
 }
 
+/// What an open stage is given comes with its jobs, and a step of one job for each frame is given some.
+fn check_kind(step: &Step) -> Result<(), Failure> {
+    let takes_results = step.needs.iter().any(|need| need.is_input);
+    let wrong = match step.kind {
+        StepKind::Open if takes_results => {
+            "is an open stage and takes results; its jobs come with their own payloads, and right would be to come after"
+        }
+        StepKind::Open if !step.body.0.is_empty() => {
+            "is an open stage and has a payload; its jobs come with their own, and right would be none"
+        }
+        StepKind::Each if !takes_results => {
+            "is one job for each frame of the results it takes, and takes none; one at least is right"
+        }
+        _ => return Ok(()),
+    };
+    Err(Failure::new(Status::Argument, format!("step \"{}\" {wrong}", step.name)))
+}
+
 fn shown(name: &str) -> String {
     name.chars().take(40).flat_map(char::escape_debug).collect()
 }
@@ -341,6 +374,7 @@ mod tests {
     fn step(name: &str) -> Step {
         Step {
             name: name.into(),
+            kind: StepKind::Job,
             queue: QueueName::new("q").unwrap(),
             body: Body::default(),
             headers: Headers::default(),

@@ -105,6 +105,16 @@ faults! {
     ForgetStepEndAtRestart,
     /// The result of a step goes when somebody says he has it.
     ForgetStepResult,
+    /// The jobs of a stage do not wait for what the stage needs.
+    BeginStageEarly,
+    /// A stage is over when its jobs are, closed or not.
+    EndStageUnclosed,
+    /// A stage that is closed takes jobs.
+    AddAfterClose,
+    /// After a restart a stage is not closed.
+    ForgetClose,
+    /// The results of a stage are gathered in another order.
+    GatherOutOfOrder,
 }
 
 /// The one this process has.

@@ -130,6 +130,8 @@ pub struct BrokerSettings {
     pub retention_ms: Option<u64>,
     /// How long a quarantined job waits for a person.
     pub quarantine_ms: u64,
+    /// How long an open stage without jobs waits for its owner; 0 for ever.
+    pub stage_idle_ms: u64,
     /// How long a lease lasts without a beat.
     pub lease_ms: u64,
     /// How often peers beat.
@@ -161,6 +163,7 @@ impl Default for BrokerSettings {
             payload_max: limits::PAYLOAD_LEN_MAX as u64,
             retention_ms: None,
             quarantine_ms: limits::QUARANTINE_MS,
+            stage_idle_ms: limits::STAGE_IDLE_MS,
             lease_ms: limits::LEASE_MS,
             beat_ms: limits::BEAT_MS,
             reattach_ms: limits::REATTACH_MS,

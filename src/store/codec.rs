@@ -41,11 +41,13 @@ pub enum Kind {
     Stands = 25,
     /// [`Record::Child`].
     Child = 26,
+    /// [`Record::StageClosed`].
+    StageClosed = 27,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 11] = [
+    pub const ALL: [Kind; 12] = [
         Kind::Booted,
         Kind::Submitted,
         Kind::Leased,
@@ -57,6 +59,7 @@ impl Kind {
         Kind::QueueSet,
         Kind::Stands,
         Kind::Child,
+        Kind::StageClosed,
     ];
 
     /// The kind with this number.
@@ -78,23 +81,27 @@ impl Kind {
             Record::QueueSet(_) => Kind::QueueSet,
             Record::Stands { .. } => Kind::Stands,
             Record::Child { .. } => Kind::Child,
+            Record::StageClosed { .. } => Kind::StageClosed,
         }
     }
 
     /// The last version of this kind's bytes. All up to it are read.
     pub fn version(self) -> u8 {
         match self {
-            Kind::Submitted => 2,
+            Kind::Submitted => 3,
+            Kind::Stands => 2,
             _ => 1,
         }
     }
 }
 
 /// The version of its kind in which a record is written: the first that can say it, so that a forebay before this one reads
-/// a store in which there was no run.
+/// a store in which there was no run, and no stage.
 pub fn version_of(record: &Record) -> u8 {
     match record {
+        Record::Submitted { job, .. } if job.stage.is_some() => 3,
         Record::Submitted { job, .. } if job.is_run => 2,
+        Record::Stands { standing, .. } if !standing.closed.is_empty() => 2,
         _ => 1,
     }
 }
@@ -111,6 +118,7 @@ pub fn id_of(record: &Record) -> Option<JobId> {
         | Record::Ended { id, .. }
         | Record::Forgotten { id }
         | Record::Child { id, .. }
+        | Record::StageClosed { id, .. }
         | Record::Stands { id, .. } => Some(*id),
     }
 }

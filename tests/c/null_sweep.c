@@ -248,7 +248,9 @@ static void a_pipeline(void) {
     REFUSED(forebay_pipeline_step, step, forebay_pipeline_step(pipeline, NULL, &job, 0, &err));
     NOT_UTF8(forebay_pipeline_step, step, forebay_pipeline_step(pipeline, bad_text, &job, 0, &err));
     REFUSED(forebay_pipeline_step, job, forebay_pipeline_step(pipeline, "a", NULL, 0, &err));
-    CHECK(forebay_pipeline_step(pipeline, "a", &job, 1, NULL) == FOREBAY_ERR_ARGUMENT);
+    CHECK(forebay_pipeline_step(pipeline, "a", &job, 4, NULL) == FOREBAY_ERR_ARGUMENT);
+    CHECK(forebay_pipeline_step(pipeline, "a", &job, FOREBAY_STEP_OPEN | FOREBAY_STEP_EACH, NULL) ==
+          FOREBAY_ERR_ARGUMENT);
     ALLOWED(forebay_pipeline_step, err, forebay_pipeline_step(pipeline, "a", &job, 0, NULL) == FOREBAY_OK);
     CHECK(forebay_pipeline_step(pipeline, "b", &job, FOREBAY_STEP_CONTINUE, NULL) == FOREBAY_OK);
     job.tag = 1;
@@ -281,6 +283,42 @@ static void a_pipeline(void) {
     forebay_pipeline_free(pipeline);
     forebay_pipeline_free(NULL);
     ALLOWED(forebay_pipeline_free, pipeline, 1);
+}
+
+static void a_stage(void) {
+    forebay_pipeline_t *pipeline = NULL;
+    forebay_submit_t job = {.struct_size = sizeof job};
+    forebay_id_t run, id;
+    size_t accepted = 0;
+    job.queue = "nobody";
+    DONE(forebay_pipeline_new("p", &pipeline, &err));
+    DONE(forebay_pipeline_step(pipeline, "many", &job, FOREBAY_STEP_OPEN, &err));
+    DONE(forebay_client_run(client, pipeline, NULL, 30000, &run, &err));
+    forebay_pipeline_free(pipeline);
+    REFUSED(forebay_stage_add, client, forebay_stage_add(NULL, &run, "many", &job, 1, 0, &id, &accepted, &err));
+    REFUSED(forebay_stage_add, run, forebay_stage_add(client, NULL, "many", &job, 1, 0, &id, &accepted, &err));
+    REFUSED(forebay_stage_add, step, forebay_stage_add(client, &run, NULL, &job, 1, 0, &id, &accepted, &err));
+    NOT_UTF8(forebay_stage_add, step, forebay_stage_add(client, &run, bad_text, &job, 1, 0, &id, &accepted, &err));
+    job.queue = NULL;
+    ALLOWED(forebay_stage_add, ids,
+            forebay_stage_add(client, &run, "many", &job, 1, 30000, NULL, &accepted, NULL) == FOREBAY_OK);
+    CHECK(accepted == 1);
+    ALLOWED(forebay_stage_add, accepted,
+            forebay_stage_add(client, &run, "many", &job, 1, 30000, &id, NULL, NULL) == FOREBAY_OK);
+    ALLOWED(forebay_stage_add, jobs,
+            forebay_stage_add(client, &run, "many", NULL, 0, 30000, &id, &accepted, NULL) == FOREBAY_OK);
+    ALLOWED(forebay_stage_add, err,
+            forebay_stage_add(client, &run, "other", &job, 1, 30000, &id, &accepted, NULL) == FOREBAY_ERR_NOT_FOUND);
+    REFUSED(forebay_stage_close, client, forebay_stage_close(NULL, &run, "many", 2, 0, &err));
+    REFUSED(forebay_stage_close, run, forebay_stage_close(client, NULL, "many", 2, 0, &err));
+    REFUSED(forebay_stage_close, step, forebay_stage_close(client, &run, NULL, 2, 0, &err));
+    NOT_UTF8(forebay_stage_close, step, forebay_stage_close(client, &run, bad_text, 2, 0, &err));
+    ALLOWED(forebay_stage_close, err,
+            forebay_stage_close(client, &run, "many", 3, 30000, NULL) == FOREBAY_ERR_STATE);
+    CHECK(forebay_stage_close(client, &run, "many", 2, 30000, NULL) == FOREBAY_OK);
+    CHECK(forebay_stage_close(client, &run, "many", -1, 30000, NULL) == FOREBAY_OK);
+    CHECK(forebay_stage_add(client, &run, "many", &job, 1, 30000, &id, NULL, NULL) == FOREBAY_ERR_STATE);
+    CHECK(forebay_client_cancel(client, &run, NULL, 30000, NULL) == FOREBAY_OK);
 }
 
 static void a_result(void) {
@@ -518,6 +556,7 @@ int main(int argc, char **argv) {
     some_options();
     a_client();
     a_pipeline();
+    a_stage();
     a_result();
     a_worker();
     a_job_to_do();

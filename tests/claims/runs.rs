@@ -85,6 +85,59 @@ fn first_before_second() {
     assert_eq!(distinct.len(), 2 * HALF);
 }
 
+/// 1,000 jobs added to an open stage by ten processes, one after the other, with the broker killed with -9 between two of them and again
+/// before the stage is closed: what comes behind is given every result once, in the order of the adding, and only then.
+#[test]
+fn stage_over_restarts() {
+    const PARTS: usize = 10;
+    let part_len = if cfg!(debug_assertions) { 10 } else { 100 };
+    let folder = Folder::new();
+    let store = folder.join("store");
+    let mut stage = support::stage!(&["--store", store.to_str().expect("UTF-8"), "--reattach-ms", "5000"]);
+    let _echo = Process::start(&mut stage.broker.cli(&["echo", "echo"]));
+    let workers: Vec<Worker> = (0..WORKERS).map(|_| stage.worker_unawaited("work")).collect();
+    stage.wait_for_workers("work", WORKERS);
+    let many = json!({ "name": "many", "kind": "open", "queue": "work" });
+    let id = start(&stage, json!([many, { "name": "behind", "queue": "echo", "needs": ["many"] }]));
+    let words: Vec<String> = (0..PARTS * part_len).map(|i| format!("{i},")).collect();
+    for (part, words) in words.chunks(part_len).enumerate() {
+        let lines: String = words.iter().map(|word| format!("echo {word}\n")).collect();
+        let path = stage.broker.folder().join("lines");
+        std::fs::write(&path, lines).expect("a file");
+        let added = stage.cli(&["pipeline", "add", &id, "many", path.to_str().expect("UTF-8"), "--lines"]);
+        assert_eq!(added.lines().count(), part_len);
+        if [PARTS / 2, PARTS - 1].contains(&part) {
+            stage.broker.kill();
+            stage.broker.restart();
+        }
+    }
+    let close = |count: usize| {
+        run(&mut stage.broker.cli(&["pipeline", "close", &id, "many", "--count", &count.to_string()]), SOON)
+    };
+    let wrong = close(words.len() + 1).error_text();
+    let early = show(&stage, &id)["step_list"][1]["job"].clone();
+    close(words.len()).success();
+    let late = run(&mut stage.broker.cli(&["pipeline", "add", &id, "many", "--data", "echo x"]), SOON);
+    let result = stage.cli(&["wait", &id]);
+    let starts: Vec<_> = workers.iter().flat_map(|worker| worker.starts()).collect();
+    let distinct: BTreeSet<_> = starts.iter().map(|start| &start.id).collect();
+    claim(
+        "stage_over_restarts",
+        format!(
+            "{} jobs added by {PARTS} processes, the broker killed twice: {} begun, {} bytes of result, in order: {}",
+            words.len(),
+            distinct.len(),
+            result.len(),
+            result == words.concat()
+        ),
+        "each once, in the order of the adding, nothing behind before the stage is closed",
+    );
+    assert!(wrong.contains("ERR_STATE") && wrong.contains("it stays open"), "{wrong}");
+    assert!(late.error_text().contains("is closed"), "{}", late.error_text());
+    assert_eq!((early, distinct.len()), (Value::Null, words.len()));
+    assert_eq!(result, words.concat());
+}
+
 /// A failing step, a cancelled run and an unknown queue: each is told plainly by `pipeline show`.
 #[test]
 fn runs_that_end_badly_say_why() {

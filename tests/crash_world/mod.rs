@@ -7,8 +7,8 @@ pub(crate) mod state;
 use bytes::Bytes;
 use forebay::core::record::{AttemptError, Buried, QueueKept, Record};
 use forebay::model::{
-    Body, Headers, JobId, JobOptions, JobRules, Meta, Outcome, Owner, QueueName, ReplyMode, Submission,
-    Verdict,
+    Body, Headers, InStage, JobId, JobOptions, JobRules, Meta, Outcome, Owner, QueueName, ReplyMode,
+    Submission, Verdict,
 };
 
 pub(crate) use state::State;
@@ -81,6 +81,7 @@ impl World {
             wants_partial: false,
             is_patient: true,
             is_run: false,
+            stage: n.is_multiple_of(5).then(|| Box::new(in_stage(n))),
         };
         let owner = Owner { user: format!("uid:{}", n % 3), name: String::new() };
         let rules = JobRules { priority: 1 + (n % 8) as u32, ..JobRules::default() };
@@ -128,6 +129,10 @@ impl World {
         }
         if job.ended.is_none() && job.sequence.is_multiple_of(7) && standing.parent.is_none() {
             return Record::Child { id, parent: JobId::new(WALL_MS, [7; 10]) };
+        }
+        if job.job.stage.is_some() && job.ended.is_none() && standing.closed.is_empty() {
+            // Of a run it would be; to the store a job is a job.
+            return Record::StageClosed { id, step: self.below(300) as u32 };
         }
         if let Some((verdict, _)) = job.ended {
             return match &job.job.content {
@@ -180,4 +185,8 @@ impl World {
         };
         Record::Ended { id, verdict: verdict.into(), wall_ms }
     }
+}
+
+fn in_stage(n: u64) -> InStage {
+    InStage { run: JobId::new(WALL_MS, [5; 10]), step: "many".into(), place: n >> 8, in_its_queue: false }
 }

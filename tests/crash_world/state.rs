@@ -45,7 +45,8 @@ impl State {
             Record::Leased { id, .. }
             | Record::Started { id, .. }
             | Record::Requeued { id, .. }
-            | Record::Child { id, .. } => {
+            | Record::Child { id, .. }
+            | Record::StageClosed { id, .. } => {
                 self.job(id).standing.apply(record);
             }
             Record::Ended { id, verdict, wall_ms } => {

@@ -33,6 +33,8 @@ mod plan;
 mod random;
 #[path = "../sim/run.rs"]
 mod run;
+#[path = "../runs/stages.rs"]
+mod stages;
 #[path = "../sim/store.rs"]
 mod store;
 #[path = "../runs/storm.rs"]

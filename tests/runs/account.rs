@@ -10,7 +10,7 @@ use forebay::core::jobs::{
     Allowance, Answer, Asker, Class, End, Event, Io, IoDone, Jobs, SessionId, Tag, WorkerId,
 };
 use forebay::core::record::Record;
-use forebay::model::pipeline::{Need, Pipeline, Step};
+use forebay::model::pipeline::{Need, Pipeline, Step, StepKind};
 use forebay::model::{
     Body, Headers, JobId, JobOptions, Lease, Now, Outcome, Owner, QueueName, ReplyMode, Submission, Verdict,
 };
@@ -18,6 +18,7 @@ use forebay::wire::codec::pipeline::encode;
 use forebay::wire::command::{Grant, Presented};
 
 use crate::random::Random;
+use crate::stages::Stage;
 use crate::storm::{Tally, is_well};
 
 const WALL_MS: u64 = 1_780_000_000_000;
@@ -26,12 +27,14 @@ const QUEUE: &str = "q";
 /// A run as it was submitted, and as far as was told of it.
 pub(crate) struct Run {
     submission: Submission,
-    steps: Vec<Step>,
-    is_accepted: bool,
+    pub(crate) steps: Vec<Step>,
+    pub(crate) is_accepted: bool,
     is_cancelled: bool,
     /// The job of each step, once one was handed out.
     jobs: Vec<Option<JobId>>,
     ended: Vec<Option<Arc<Verdict>>>,
+    /// The stage that each step is, if it is one.
+    pub(crate) stages: Vec<Stage>,
     pub(crate) end: Option<Outcome>,
 }
 
@@ -53,7 +56,7 @@ pub(crate) struct World {
     config: TableConfig,
     pub(crate) table: JobTable,
     pub(crate) now: Now,
-    asker: Asker,
+    pub(crate) asker: Asker,
     tags: Tag,
     names: u64,
     /// Batches that are not synced yet, and those that are.
@@ -66,6 +69,12 @@ pub(crate) struct World {
     asks: BTreeMap<Tag, JobId>,
     /// Which step a job is.
     steps: BTreeMap<JobId, (JobId, usize)>,
+    /// Which place of which stage a job has.
+    pub(crate) members: BTreeMap<JobId, (JobId, usize, usize)>,
+    pub(crate) adds: BTreeMap<Tag, JobId>,
+    pub(crate) closes: BTreeMap<Tag, (JobId, usize)>,
+    /// Makes every frame of a result another one.
+    pub(crate) frames: u64,
     pub(crate) tally: Tally,
 }
 
@@ -87,6 +96,10 @@ impl World {
             presents: BTreeMap::new(),
             asks: BTreeMap::new(),
             steps: BTreeMap::new(),
+            members: BTreeMap::new(),
+            adds: BTreeMap::new(),
+            closes: BTreeMap::new(),
+            frames: 0,
             tally: Tally::default(),
         }
     }
@@ -112,6 +125,7 @@ impl World {
                 steps[place(at)].needs.push(need);
             }
         }
+        steps.iter_mut().for_each(make_sound);
         let name = QueueName::new("storm").expect("a name");
         let pipeline = Pipeline::new(name.clone(), steps.clone()).expect("needs go one way");
         let submission = Submission {
@@ -127,8 +141,10 @@ impl World {
             wants_partial: false,
             is_patient: false,
             is_run: true,
+            stage: None,
         };
         let (jobs, ended) = (vec![None; len], vec![None; len]);
+        let stages = vec![Stage::default(); len];
         let run = Run {
             submission: submission.clone(),
             steps,
@@ -136,6 +152,7 @@ impl World {
             is_cancelled: false,
             jobs,
             ended,
+            stages,
             end: None,
         };
         self.runs.insert(id, run);
@@ -197,6 +214,7 @@ impl World {
     pub(crate) fn end_one(&mut self, random: &mut Random, end: End) {
         let Some((worker, lease)) = self.pick_lease(random, true) else { return };
         let tag = self.tag();
+        let end = self.with_own_frames(end);
         self.table.finish(self.now, tag, lease, end);
         self.free(worker, lease);
     }
@@ -297,6 +315,7 @@ impl World {
         self.asks.clear();
         self.table.tick(self.now);
         self.ask_about_everything();
+        self.say_stages_again();
         self.settle()?;
         for worker in std::mem::take(&mut self.workers).into_values() {
             if !random.chance(600) {
@@ -326,7 +345,8 @@ impl World {
     fn ask_about_everything(&mut self) {
         let open = self.runs.iter().filter(|(_, run)| run.end.is_none()).map(|(id, _)| *id);
         // Steps first: a run's end is judged by theirs.
-        let ids: Vec<JobId> = self.steps.keys().copied().chain(open).collect();
+        let ids: Vec<JobId> =
+            self.steps.keys().copied().chain(self.members.keys().copied()).chain(open).collect();
         for id in ids {
             let tag = self.tag();
             self.asks.insert(tag, id);
@@ -379,6 +399,7 @@ impl World {
                 run.is_accepted = true;
             }
         }
+        self.stage_answered(tag, &answer)?;
         if let (Some(id), Answer::State { verdict: Some(verdict), .. }) = (self.asks.remove(&tag), &answer) {
             self.ended(id, verdict.clone())?;
         }
@@ -401,31 +422,29 @@ impl World {
         if run.end.is_some() {
             return Err(format!("{name} begins though its run has ended"));
         }
+        if run.steps[at].kind != StepKind::Job {
+            self.granted_in_stage(run_id, at, grant)?;
+            return self.hold(worker, grant);
+        }
+        let Some(run) = self.runs.get_mut(&run_id) else { return Ok(()) };
         if run.ended[at].is_some() {
             return Err(format!("{name} begins though it has ended"));
         }
         if run.jobs[at].is_some_and(|job| job != grant.id) {
             return Err(format!("{name} has a second job"));
         }
+        run.may_begin(at).map_err(|why| format!("{name} {why}"))?;
         let mut body = run.steps[at].body.clone();
-        for need in &run.steps[at].needs {
-            let needed = need.step as usize;
-            let verdict =
-                run.ended[needed].as_ref().ok_or(format!("{name} begins before step {needed} it needs"))?;
-            if !is_well(verdict.outcome, run.steps[needed].may_fail) {
-                return Err(format!("{name} begins though step {needed} it needs has failed"));
-            }
-            match verdict.body.0.as_slice() {
-                _ if !need.is_input => {}
-                [] => body.0.push(Bytes::new()),
-                frames => body.0.extend_from_slice(frames),
-            }
-        }
+        body.0.extend(run.inputs(at, true));
         if grant.body != body {
             return Err(format!("{name} is not given its payload and the results it takes"));
         }
         run.jobs[at] = Some(grant.id);
         self.steps.insert(grant.id, (run_id, at));
+        self.hold(worker, grant)
+    }
+
+    fn hold(&mut self, worker: WorkerId, grant: &Grant) -> Result<(), String> {
         self.tally.begun += 1;
         let held = Held { id: grant.id, attempt: grant.attempt, is_begun: false };
         if let Some(worker) = self.workers.get_mut(&worker) {
@@ -437,6 +456,9 @@ impl World {
     fn ended(&mut self, id: JobId, verdict: Arc<Verdict>) -> Result<(), String> {
         if self.runs.contains_key(&id) {
             return self.run_ended(id, &verdict);
+        }
+        if let Some(&(run_id, at, place)) = self.members.get(&id) {
+            return self.ended_in_stage(run_id, at, place, verdict);
         }
         // A job that was never handed out is one of a run that was cancelled or has failed.
         let Some((run_id, at)) = self.steps.get(&id).copied() else { return Ok(()) };
@@ -461,14 +483,11 @@ impl World {
             Some(before) => return Err(format!("run {id} ended {before:?} and then {:?}", verdict.outcome)),
             None => run.end = Some(verdict.outcome),
         }
-        let each = run.ended.iter().zip(&run.steps);
-        let mut known =
-            each.filter_map(|(ended, step)| Some(is_well(ended.as_ref()?.outcome, step.may_fail)));
-        let (well, badly) = known.by_ref().fold((0, 0), |(well, badly), is_well| {
-            (well + usize::from(is_well), badly + usize::from(!is_well))
-        });
+        let steps = 0..run.steps.len();
+        let well = steps.clone().filter(|&at| run.is_well(at)).count();
+        let badly = steps.filter(|&at| run.is_bad(at)).count();
         let is_right = match verdict.outcome {
-            Outcome::Done => well == run.steps.len() && verdict.body == outputs(run),
+            Outcome::Done => well == run.steps.len() && verdict.body == run.outputs(),
             Outcome::Failed => badly > 0,
             Outcome::Cancelled => run.is_cancelled,
             _ => false,
@@ -487,18 +506,75 @@ impl World {
     }
 }
 
-/// The results of the steps no other needs, in the order of the steps.
-fn outputs(run: &Run) -> Body {
-    let needed: BTreeSet<usize> =
-        run.steps.iter().flat_map(|step| &step.needs).map(|need| need.step as usize).collect();
-    let mut body = Body::default();
-    for at in (0..run.steps.len()).filter(|at| !needed.contains(at)) {
-        match run.ended[at].as_ref().map(|verdict| verdict.body.0.as_slice()) {
-            None | Some([]) => body.0.push(Bytes::new()),
-            Some(frames) => body.0.extend_from_slice(frames),
+impl Run {
+    /// Everything the step needs has gone well.
+    pub(crate) fn may_begin(&self, at: usize) -> Result<(), String> {
+        let mut needs = self.steps[at].needs.iter().map(|need| need.step as usize);
+        match needs.find(|needed| !self.is_well(*needed)) {
+            Some(needed) if self.is_bad(needed) => {
+                Err(format!("begins though step {needed} it needs has failed"))
+            }
+            Some(needed) => Err(format!("begins before step {needed} it needs")),
+            None => Ok(()),
         }
     }
-    body
+
+    fn is_well(&self, at: usize) -> bool {
+        let may_fail = self.steps[at].may_fail;
+        match self.steps[at].kind {
+            StepKind::Job => {
+                self.ended[at].as_ref().is_some_and(|verdict| is_well(verdict.outcome, may_fail))
+            }
+            StepKind::Open => self.stages[at].is_closed && self.stages[at].is_well(may_fail),
+            StepKind::Each => {
+                // Of no frame there is no job.
+                let is_made = || self.stages[at].jobs.len() == self.inputs(at, false).len();
+                self.may_begin(at).is_ok() && is_made() && self.stages[at].is_well(may_fail)
+            }
+        }
+    }
+
+    fn is_bad(&self, at: usize) -> bool {
+        let bad = |verdict: &Arc<Verdict>| !is_well(verdict.outcome, self.steps[at].may_fail);
+        self.ended[at].as_ref().is_some_and(bad) || self.stages[at].ends().flatten().any(bad)
+    }
+
+    /// The frames of the results a step takes.
+    pub(crate) fn inputs(&self, at: usize, each: bool) -> Vec<Bytes> {
+        let needs = self.steps[at].needs.iter().filter(|need| need.is_input);
+        needs.flat_map(|need| self.frames(need.step as usize, each)).collect()
+    }
+
+    /// The frames of a step's result; with `each` an empty one for a result without any.
+    fn frames(&self, at: usize, each: bool) -> Vec<Bytes> {
+        let of = |verdict: Option<&Arc<Verdict>>| match verdict.map(|verdict| verdict.body.0.as_slice()) {
+            None | Some([]) if each => vec![Bytes::new()],
+            None => vec![],
+            Some(frames) => frames.to_vec(),
+        };
+        match self.steps[at].kind {
+            StepKind::Job => of(self.ended[at].as_ref()),
+            _ => self.stages[at].ends().flat_map(of).collect(),
+        }
+    }
+
+    /// The results of the steps no other needs, in the order of the steps.
+    fn outputs(&self) -> Body {
+        let needed: BTreeSet<usize> =
+            self.steps.iter().flat_map(|step| &step.needs).map(|need| need.step as usize).collect();
+        let last = (0..self.steps.len()).filter(|at| !needed.contains(at));
+        Body(last.flat_map(|at| self.frames(at, true)).collect())
+    }
+}
+
+/// An open stage takes no results and has no payload; a step of one job for each frame takes some.
+fn make_sound(step: &mut Step) {
+    if step.kind == StepKind::Open {
+        step.needs.iter_mut().for_each(|need| need.is_input = false);
+        step.body = Body::default();
+    } else if !step.needs.iter().any(|need| need.is_input) {
+        step.kind = StepKind::Job;
+    }
 }
 
 fn step(run: JobId, at: usize, random: &mut Random) -> Step {
@@ -506,6 +582,7 @@ fn step(run: JobId, at: usize, random: &mut Random) -> Step {
     payload.push(at as u8);
     Step {
         name: format!("step {at}"),
+        kind: random.pick(&[StepKind::Job, StepKind::Job, StepKind::Open, StepKind::Each]),
         queue: QueueName::new(QUEUE).expect("a name"),
         body: Body::one(payload),
         headers: Headers::default(),

@@ -6,6 +6,7 @@
 mod account;
 #[path = "../sim/random.rs"]
 mod random;
+mod stages;
 mod storm;
 
 use storm::{Tally, storm};
@@ -24,6 +25,9 @@ impl Tally {
             (&mut self.adopted, other.adopted),
             (&mut self.revoked, other.revoked),
             (&mut self.passed_over, other.passed_over),
+            (&mut self.added, other.added),
+            (&mut self.closed, other.closed),
+            (&mut self.fanned, other.fanned),
         ];
         pairs.into_iter().for_each(|(sum, more)| *sum += more);
     }
@@ -31,7 +35,8 @@ impl Tally {
     fn has_everything(&self) -> bool {
         let each =
             [self.begun, self.done, self.failed, self.cancelled, self.crashes, self.adopted, self.revoked];
-        each.iter().all(|count| *count > 0) && self.passed_over > 0
+        let of_stages = [self.added, self.closed, self.fanned];
+        each.iter().chain(&of_stages).all(|count| *count > 0) && self.passed_over > 0
     }
 }
 

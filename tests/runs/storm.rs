@@ -25,6 +25,9 @@ pub(crate) struct Tally {
     pub(crate) adopted: u64,
     pub(crate) revoked: u64,
     pub(crate) passed_over: u64,
+    pub(crate) added: u64,
+    pub(crate) closed: u64,
+    pub(crate) fanned: u64,
 }
 
 /// Goes through one seed.
@@ -44,7 +47,7 @@ pub(crate) fn storm(seed: u64) -> Result<Tally, String> {
 }
 
 fn act(world: &mut World, random: &mut Random) -> Result<(), String> {
-    match random.below(100) {
+    match random.below(112) {
         0..=7 if world.runs.len() < RUNS => world.submit(random),
         8..=9 => world.submit_again(random),
         10..=15 if world.workers.len() < WORKERS => world.hire(random),
@@ -59,6 +62,9 @@ fn act(world: &mut World, random: &mut Random) -> Result<(), String> {
         87..=88 => world.forget_a_step(random),
         89..=96 => world.pass_ms(random.pick(&[1, 20, 300, 2_000])),
         97 if random.chance(600) => return world.crash(random),
+        98..=108 => world.add(random),
+        109 => world.close_one(random),
+        110 => world.add_late(random),
         _ => {}
     }
     Ok(())
@@ -93,6 +99,7 @@ fn calm(world: &mut World) -> Result<(), String> {
             world.hire(&mut random);
         }
         world.submit_what_is_not_accepted();
+        world.close_all();
         world.begin_one(&mut random);
         world.end_one(&mut random, well(1));
         world.pass_ms(200);

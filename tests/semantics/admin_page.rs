@@ -7,7 +7,8 @@ use crate::runs;
 use forebay::api::commands;
 use forebay::core::jobs::IoDone;
 use forebay::core::record::StoreStats;
-use forebay::model::{Headers, JobOptions, Status};
+use forebay::model::pipeline::{Step, StepKind};
+use forebay::model::{Body, Headers, JobOptions, Status};
 use forebay::wire::command::Retry;
 use serde_json::Value;
 
@@ -127,6 +128,10 @@ fn answers() -> BTreeMap<&'static str, Value> {
     let submission = runs::run_of(&mut rig, &runs::draft(steps, &[("b", "a")]));
     let run = submission.id.to_string();
     rig.submit_job(client, submission).unwrap();
+    let stage = Step { kind: StepKind::Open, body: Body::default(), ..runs::step("many") };
+    let submission = runs::run_of(&mut rig, &runs::draft(vec![stage], &[]));
+    let staged = submission.id.to_string();
+    rig.submit_job(client, submission).unwrap();
     let submission = runs::run_of(&mut rig, &runs::draft(vec![runs::step("a")], &[]));
     let cancelled = submission.id;
     rig.submit_job(client, submission).unwrap();
@@ -142,6 +147,7 @@ fn answers() -> BTreeMap<&'static str, Value> {
         ("run.get", &[("id", &run)]),
         ("runs.list", &[]),
         ("run.resume", &[("id", &cancelled)]),
+        ("stage.close", &[("id", &staged), ("step", "many")]),
         ("workers.list", &[]),
         ("queue.set", &[("queue", "q"), ("attempts", "3")]),
         ("queue.list", &[]),

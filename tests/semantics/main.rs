@@ -15,4 +15,5 @@ mod results;
 mod retries;
 mod rig;
 mod runs;
+mod stages;
 mod stored;

@@ -274,6 +274,7 @@ impl Rig {
             wants_partial: false,
             is_patient: false,
             is_run: false,
+            stage: None,
         }
     }
 

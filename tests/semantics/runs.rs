@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use forebay::model::pipeline::{Draft, Step};
+use forebay::model::pipeline::{Draft, Step, StepKind};
 use forebay::model::{Body, Headers, JobId, JobOptions, Lease, Outcome, QueueName, Status, Stop, Submission};
 use forebay::wire::codec::pipeline::encode;
 use forebay::wire::command::{Grant, Retry, ToBroker};
@@ -14,6 +14,7 @@ use crate::rig::{Rig, Worker};
 pub(crate) fn step(name: &str) -> Step {
     Step {
         name: name.into(),
+        kind: StepKind::Job,
         queue: QueueName::new("q").unwrap(),
         body: Body::one(Bytes::copy_from_slice(name.as_bytes())),
         headers: Headers::default(),
@@ -41,7 +42,7 @@ pub(crate) fn run_of(rig: &mut Rig, draft: &Draft) -> Submission {
     Submission { queue, body, is_run: true, ..rig.job(JobOptions::default()) }
 }
 
-fn start_run(rig: &mut Rig, client: u64, draft: &Draft) -> JobId {
+pub(crate) fn start_run(rig: &mut Rig, client: u64, draft: &Draft) -> JobId {
     let run = run_of(rig, draft);
     let id = run.id;
     rig.submit_job(client, run).unwrap();
@@ -53,30 +54,30 @@ fn names(names: &[&str]) -> Vec<Step> {
 }
 
 /// Ends a job with its own name as the result, in brackets.
-fn finish(rig: &mut Rig, worker: &mut Worker, grant: &Grant) {
+pub(crate) fn finish(rig: &mut Rig, worker: &mut Worker, grant: &Grant) {
     let mut body = b"[".to_vec();
     body.extend_from_slice(grant.body.0.first().map_or(&[][..], |frame| frame));
     body.push(b']');
     answer(rig, worker, grant.lease, Body::one(body));
 }
 
-fn answer(rig: &mut Rig, worker: &mut Worker, lease: Lease, body: Body) {
+pub(crate) fn answer(rig: &mut Rig, worker: &mut Worker, lease: Lease, body: Body) {
     let done = ToBroker::Done { lease, body, headers: Headers::default(), meta: Default::default() };
     rig.send(worker.session, done);
     rig.allow_one(worker);
 }
 
-fn show(rig: &mut Rig, client: u64, run: JobId) -> Value {
+pub(crate) fn show(rig: &mut Rig, client: u64, run: JobId) -> Value {
     rig.admin(client, "run.get", &[("id", &run.to_string())])
 }
 
-fn outcomes(shown: &Value) -> Vec<(&str, &str)> {
+pub(crate) fn outcomes(shown: &Value) -> Vec<(&str, &str)> {
     let steps = shown["step_list"].as_array().unwrap().iter();
     steps.map(|step| (step["name"].as_str().unwrap(), step["outcome"].as_str().unwrap())).collect()
 }
 
 /// Everything the worker was granted and has not begun, begun.
-fn begun(rig: &mut Rig, worker: Worker) -> Vec<Grant> {
+pub(crate) fn begun(rig: &mut Rig, worker: Worker) -> Vec<Grant> {
     let mut grants = Vec::new();
     while let Some(grant) = rig.grant(worker) {
         rig.send(worker.session, ToBroker::Start(grant.lease));

@@ -83,6 +83,7 @@ impl Job {
             wants_partial: self.wants_words,
             is_patient: false,
             is_run: false,
+            stage: None,
         }
     }
 }

@@ -64,6 +64,7 @@ impl Records {
             wants_partial: false,
             is_patient: true,
             is_run: false,
+            stage: None,
         };
         let (owner, rules) = (self.owner.clone(), self.rules.clone());
         let sequence = self.sequence;

@@ -76,6 +76,8 @@ LOG_INFO = 3
 LOG_DEBUG = 4
 LOG_TRACE = 5
 ID_TEXT_CAP = 37
+STEP_OPEN = 1
+STEP_EACH = 2
 STEP_CONTINUE = 8
 NEED_RESULT = 1
 PLUGIN_ABI = 1
@@ -505,6 +507,31 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "forebay_client_fd": (c_int64, (POINTER(forebay_client_t),)),
     "forebay_client_interrupt": (c_int32, (POINTER(forebay_client_t),)),
     "forebay_client_free": (None, (POINTER(forebay_client_t),)),
+    "forebay_stage_add": (
+        c_int32,
+        (
+            POINTER(forebay_client_t),
+            POINTER(forebay_id_t),
+            c_char_p,
+            POINTER(forebay_submit_t),
+            c_size_t,
+            c_int64,
+            POINTER(forebay_id_t),
+            POINTER(c_size_t),
+            POINTER(POINTER(forebay_error_t)),
+        ),
+    ),
+    "forebay_stage_close": (
+        c_int32,
+        (
+            POINTER(forebay_client_t),
+            POINTER(forebay_id_t),
+            c_char_p,
+            c_int64,
+            c_int64,
+            POINTER(POINTER(forebay_error_t)),
+        ),
+    ),
     "forebay_job_view": (c_int32, (POINTER(forebay_job_t), POINTER(forebay_job_view_t))),
     "forebay_job_payload": (c_void_p, (POINTER(forebay_job_t), POINTER(c_size_t))),
     "forebay_job_frame": (c_void_p, (POINTER(forebay_job_t), c_uint32, POINTER(c_size_t))),

@@ -14,11 +14,11 @@ import json
 import threading
 import time
 import weakref
-from typing import Any, Dict, Optional
+from typing import Any, Dict, Iterable, List, Optional
 from uuid import UUID
 
 from . import _c, _desk
-from ._desk import Desk, run_settings
+from ._desk import Desk, Submission, run_settings
 from ._library import Forgetful, call, lib
 from .caller import ROOM_S, Caller
 from .codec import Headers
@@ -133,6 +133,41 @@ class Client(Caller, Forgetful):
             behind=(ctypes.byref(run),),
         )
         return UUID(bytes=bytes(run.bytes))
+
+    def add(
+        self,
+        run: UUID,
+        stage: str,
+        payloads: Iterable[Any],
+        *,
+        queue: Optional[str] = None,
+        timeout: Seconds = 30,
+        headers: Optional[Headers] = None,
+        **rules: Any,
+    ) -> List[UUID]:
+        """Adds a job for each payload to an open stage of a run, waits until the broker holds them, and gives their ids."""
+        jobs = [Submission(queue or "", payload, headers, None, rules) for payload in payloads]
+        structs = (_c.forebay_submit_t * len(jobs))(*(job.struct for job in jobs))
+        for struct in structs:
+            struct.queue = queue.encode() if queue else None
+        ids = (_c.forebay_id_t * len(jobs))()
+        self._its_desk().handle.do(
+            lib.forebay_stage_add,
+            id_of(run),
+            stage.encode(),
+            structs,
+            len(jobs),
+            timeout=timeout,
+            behind=(ids, None),
+        )
+        return [UUID(bytes=bytes(id.bytes)) for id in ids]
+
+    def close_stage(self, run: UUID, stage: str, count: Optional[int] = None, timeout: Seconds = 30) -> None:
+        """Closes an open stage of a run, to which `count` jobs were added in all: StateError when it has another number."""
+        number = -1 if count is None else count
+        self._its_desk().handle.do(
+            lib.forebay_stage_close, id_of(run), stage.encode(), number, timeout=timeout
+        )
 
     def peek(self, id: UUID, timeout: Seconds = 10) -> Result:
         """How a job stands, without taking its result."""

@@ -55,8 +55,54 @@ class Pipeline:
         With `may_fail` the run goes on without its result when it does not end DONE. `rules` are the keys of the family
         "job" in docs/OPTIONS.md without its name.
         """
+        return self._add(name, Submission(queue, payload, headers, None, rules), 0, may_fail, needs, after)
+
+    def each(
+        self,
+        name: str,
+        queue: str,
+        payload: Any = b"",
+        *,
+        needs: Iterable[str],
+        after: Iterable[str] = (),
+        may_fail: bool = False,
+        headers: Optional[Headers] = None,
+        **rules: Any,
+    ) -> "Pipeline":
+        """Adds a step that is one job for each frame of the results it takes, and is given that frame behind its payload.
+
+        What needs it begins when all of them are done, and is given their results in order.
+        """
         submission = Submission(queue, payload, headers, None, rules)
-        flags = _c.STEP_CONTINUE if may_fail else 0
+        return self._add(name, submission, _c.STEP_EACH, may_fail, needs, after)
+
+    def stage(
+        self,
+        name: str,
+        queue: str,
+        *,
+        after: Iterable[str] = (),
+        may_fail: bool = False,
+        headers: Optional[Headers] = None,
+        **rules: Any,
+    ) -> "Pipeline":
+        """Adds an open stage: `Client.add` adds jobs to it while the run goes on, until `Client.close_stage`.
+
+        They have the queue, headers and rules said here where they say nothing themselves.
+        """
+        submission = Submission(queue, b"", headers, None, rules)
+        return self._add(name, submission, _c.STEP_OPEN, may_fail, (), after)
+
+    def _add(
+        self,
+        name: str,
+        submission: Submission,
+        flags: int,
+        may_fail: bool,
+        needs: Iterable[str],
+        after: Iterable[str],
+    ) -> "Pipeline":
+        flags |= _c.STEP_CONTINUE if may_fail else 0
         call(lib.forebay_pipeline_step, self.pointer, name.encode(), byref(submission.struct), flags)
         for needed in needs:
             call(lib.forebay_pipeline_after, self.pointer, name.encode(), needed.encode(), _c.NEED_RESULT)

@@ -38,6 +38,27 @@ class Runs(Rig):
         self.assertEqual(result.outcome, forebay.Outcome.FAILED)
         self.assertIn('step "a" ended FAILED', result.message)
 
+    def test_stages_are_added_to_split_and_gathered(self):
+        self.worker(
+            {
+                "split": lambda value: forebay.Frames(bytes(value).split()),
+                "upper": lambda value, job: bytes(job.frames[-1]).upper(),
+                "join": frames,
+            }
+        )
+        client = self.client()
+        pipeline = forebay.Pipeline("words").stage("lines", "split")
+        pipeline.each("words", "upper", b"of", needs=["lines"]).step("all", "join", b">", needs=["words"])
+        run = client.run(pipeline)
+        ids = client.add(run, "lines", [b"a b", b"c"]) + client.add(run, "lines", [b"d"], priority=8)
+        self.assertEqual(len(set(ids)), 3)
+        with self.assertRaises(forebay.StateError):
+            client.close_stage(run, "lines", count=4)
+        client.close_stage(run, "lines", count=3)
+        with self.assertRaises(forebay.StateError):
+            client.add(run, "lines", [b"late"])
+        self.assertEqual(client.wait(run, SOON).data, b">+A+B+C+D")
+
     def test_what_is_wrong_is_said(self):
         pipeline = forebay.Pipeline("p").step("a", "q").step("b", "q", needs=["a"])
         with self.assertRaisesRegex(forebay.NotFoundError, 'no step "c"'):

@@ -105,6 +105,7 @@ impl Options {
             payload_max: self.number("broker.payload_max")?,
             retention_ms: Some(self.number("broker.retention_ms")?),
             quarantine_ms: self.number("broker.quarantine_ms")?,
+            stage_idle_ms: self.number("broker.stage_idle_ms")?,
             lease_ms: self.number("broker.lease_ms")?,
             beat_ms: self.number("broker.beat_ms")?,
             reattach_ms: self.number("broker.reattach_ms")?,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use forebay::api::pipeline::{Draft, Pipeline, Step};
+use forebay::api::pipeline::{Draft, Pipeline, Step, StepKind};
 use forebay::api::{Body, Failure, Options, QueueName};
 use serde::Deserialize;
 
@@ -22,6 +22,8 @@ struct File {
 #[serde(deny_unknown_fields)]
 struct FileStep {
     name: String,
+    #[serde(default)]
+    kind: Kind,
     queue: String,
     data: Option<String>,
     /// Beside the pipeline's file, unless it is absolute.
@@ -36,6 +38,15 @@ struct FileStep {
     options: BTreeMap<String, Value>,
     #[serde(default)]
     headers: BTreeMap<String, String>,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+enum Kind {
+    #[default]
+    Job,
+    Open,
+    Each,
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
@@ -121,6 +132,11 @@ fn step(said: &FileStep, path: &Path) -> Result<Step, Failed> {
     let (options, headers) = options.job_options()?;
     Ok(Step {
         name: said.name.clone(),
+        kind: match said.kind {
+            Kind::Job => StepKind::Job,
+            Kind::Open => StepKind::Open,
+            Kind::Each => StepKind::Each,
+        },
         queue: QueueName::new(&said.queue).map_err(|why| wrong(why.message))?,
         body,
         headers,

@@ -105,6 +105,11 @@ impl<J: Jobs> Broker<J> {
             }
             "run.get" => (Admin::Run { id: said.need_id()?, by }, Shape::Plain),
             RESUME => (Admin::Resume { id: said.need_id()?, by }, Shape::Plain),
+            "stage.close" => {
+                let (id, step) = (said.need_id()?, said.need("step")?.to_owned());
+                let count = said.number_if_said("count")?;
+                (Admin::StageClose { id, step, count, by }, Shape::Plain)
+            }
             "runs.list" => {
                 let (listed, since, limit) = (said.listed()?, said.id("since")?, said.limit(LIST_LEN)?);
                 (Admin::Runs { listed, since, limit, by }, Shape::Plain)

@@ -84,6 +84,7 @@ impl Play {
             wants_partial: false,
             is_patient: false,
             is_run: false,
+            stage: None,
         };
         let mut order = Order {
             submission: Box::new(submission),

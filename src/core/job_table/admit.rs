@@ -22,11 +22,13 @@ impl JobTable {
         if let Some(answer) = self.submit_buried(asker, &job) {
             return self.tell(self.config.durable, Event::Reply { tag, answer });
         }
-        let checked = self
-            .rules_for(&job)
-            .and_then(|rules| self.check_submission(now, &job, &rules).map(|()| rules))
-            .and_then(|rules| self.pipeline_of(&job).map(|pipeline| (rules, pipeline)));
-        let (rules, pipeline) = match checked {
+        let mut job = job;
+        let checked = self.enter_stage(asker, &mut job).and_then(|part| {
+            let rules = self.rules_for(&job)?;
+            self.check_submission(now, &job, &rules)?;
+            Ok((part, rules, self.pipeline_of(&job)?))
+        });
+        let (part, rules, pipeline) = match checked {
             Ok(checked) => checked,
             Err(failure) => {
                 self.counters.refused += 1;
@@ -39,6 +41,9 @@ impl JobTable {
             self.runs.insert(job.id, pipeline);
         }
         let slot = self.insert(now, asker, job, rules);
+        if let Some(part) = part {
+            self.join_stage(now, slot, part);
+        }
         let job = self.job(slot);
         let (durable, delay_ms) = (job.durable, job.rules.delay_ms);
         self.answer(durable && !planted(Planted::AcknowledgeEarly), tag, Answer::Done);

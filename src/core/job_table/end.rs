@@ -81,7 +81,7 @@ impl JobTable {
             State::Ended { .. } => return,
             State::Queued => self.leave_line(slot),
             State::Leased { .. } | State::Running { .. } => self.unhold(now, slot),
-            State::Delayed { .. } | State::Open => {}
+            State::Delayed { .. } | State::Held | State::Open { .. } => {}
         }
         let before = self.job(slot).bytes();
         // A quarantined job waits for a person who may want to see its payload.
@@ -131,7 +131,8 @@ impl JobTable {
         if let Some(part) = part {
             self.runs.note_end(now, id, part);
         }
-        let is_dropped = reply == ReplyMode::None || planted(Planted::DropResultEarly);
+        let is_unwanted = reply == ReplyMode::None && !self.is_kept_by_run(slot);
+        let is_dropped = is_unwanted || planted(Planted::DropResultEarly);
         if is_dropped && !waits_for_a_person {
             self.remove(now, slot);
         } else {
@@ -260,6 +261,7 @@ impl JobTable {
             wants_partial: false,
             is_patient: false,
             is_run: false,
+            stage: None,
         };
         let slot = self.insert(now, by, job, self.default_rules.clone());
         self.cancel_running(now, slot, reason);

@@ -16,12 +16,15 @@ pub(super) enum State {
     /// Not to be handed out before `until_us`: delayed, waiting for another attempt, or waiting for a worker that
     /// may present it after a restart.
     Delayed { until_us: u64 },
+    /// One of the jobs of a stage that has not begun.
+    Held,
     /// In its queue's line.
     Queued,
     /// Handed to a worker that has not begun it.
     Leased { worker: WorkerId, until_us: u64 },
-    /// A run that goes on: not done itself, but its steps are.
-    Open,
+    /// A run that goes on: not done itself, but its steps are. At `idle_us` it is looked at whether somebody still sees to its
+    /// open stages.
+    Open { idle_us: u64 },
     /// Begun.
     Running { worker: WorkerId, until_us: u64, started_us: u64, said_us: u64 },
     /// Over; it stays for whoever wants the result until `keep_us`.
@@ -35,10 +38,14 @@ pub(super) enum Part {
     Run,
     /// It is a step of one.
     Step { run: JobId, step: u32 },
+    /// It is one of the jobs of a step that is a stage.
+    InStage { run: JobId, step: u32, place: u64 },
 }
 
 /// Until when the ended job of a step is kept: its run says.
 pub(super) const KEPT_BY_RUN: u64 = u64::MAX;
+/// A moment that does not come.
+pub(super) const NEVER: u64 = u64::MAX;
 
 /// A job.
 #[derive(Clone, Debug)]
@@ -89,8 +96,8 @@ impl Job {
     /// How the job stands, in a client's words.
     pub(super) fn outcome(&self) -> Outcome {
         match &self.state {
-            State::Delayed { .. } | State::Queued | State::Leased { .. } => Outcome::Waiting,
-            State::Running { .. } | State::Open => Outcome::Running,
+            State::Delayed { .. } | State::Held | State::Queued | State::Leased { .. } => Outcome::Waiting,
+            State::Running { .. } | State::Open { .. } => Outcome::Running,
             State::Ended { verdict, .. } => verdict.outcome,
         }
     }
@@ -126,7 +133,7 @@ impl Job {
     /// Until when it is kept that ends now.
     pub(super) fn keep_us(&self, now: Now, verdict: &Verdict, quarantine_ms: u64) -> u64 {
         match self.part.as_deref() {
-            Some(Part::Step { .. }) => KEPT_BY_RUN,
+            Some(Part::Step { .. } | Part::InStage { .. }) => KEPT_BY_RUN,
             _ => now.after_ms(self.keep_ms(verdict, quarantine_ms)),
         }
     }
@@ -176,8 +183,8 @@ impl Job {
     pub(super) fn due_us(&self) -> Option<u64> {
         let of_state = match &self.state {
             State::Delayed { until_us } => earliest(&[Some(*until_us), self.queue_deadline_us()]),
-            State::Queued => self.queue_deadline_us(),
-            State::Open => None,
+            State::Held | State::Queued => self.queue_deadline_us(),
+            State::Open { idle_us } => Some(*idle_us).filter(|idle_us| *idle_us != NEVER),
             State::Leased { until_us, .. } => earliest(&[Some(*until_us), self.queue_deadline_us()]),
             State::Running { until_us, started_us, said_us, .. } => earliest(&[
                 Some(*until_us),

@@ -8,6 +8,7 @@
 mod admin;
 mod admit;
 mod check;
+mod check_runs;
 mod dispatch;
 mod end;
 mod entry;
@@ -20,6 +21,7 @@ mod recover;
 mod remember;
 mod resume;
 mod runs;
+mod stages;
 mod stored;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -67,6 +69,8 @@ pub struct TableConfig {
     pub retention_ms: u64,
     /// How long a quarantined job waits for a person, unless results are kept for longer.
     pub quarantine_ms: u64,
+    /// How long an open stage without jobs waits for its owner; 0 for ever.
+    pub stage_idle_ms: u64,
     /// The broker's id.
     pub broker: [u8; 16],
     /// How often it started on its store; the high bits of every token.
@@ -90,6 +94,7 @@ impl Default for TableConfig {
             queue_bytes_max: 0,
             retention_ms: limits::RETENTION_MS,
             quarantine_ms: limits::QUARANTINE_MS,
+            stage_idle_ms: limits::STAGE_IDLE_MS,
             broker: [0; 16],
             epoch: 1,
             durable: false,
@@ -366,13 +371,14 @@ impl JobTable {
         if job.deadline_us().is_some_and(|at| at <= now.us) {
             return self.expire_job(now, slot, "its deadline passed");
         }
-        let running = matches!(job.state, State::Running { .. } | State::Open);
+        let running = matches!(job.state, State::Running { .. } | State::Open { .. });
         if !running && job.queue_deadline_us().is_some_and(|at| at <= now.us) {
             return self.expire_job(now, slot, "it was not started within its queue timeout");
         }
         match job.state.clone() {
             State::Delayed { .. } if self.is_exhausted(slot) => self.lose_last(now, slot),
             State::Delayed { .. } => self.set_going(now, slot),
+            State::Open { .. } => self.expire_idle(now, slot),
             State::Leased { until_us, .. } if until_us <= now.us => self.lapse(now, slot),
             State::Running { until_us, started_us, said_us, .. } => {
                 self.expire_running(now, slot, until_us, started_us, said_us)

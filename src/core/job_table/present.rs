@@ -43,7 +43,7 @@ impl JobTable {
         let job = self.job(slot);
         let same_broker = held.broker == self.config.broker;
         match &job.state {
-            State::Ended { .. } | State::Open => false,
+            State::Ended { .. } | State::Open { .. } | State::Held => false,
             _ if job.is_run() => false,
             State::Leased { .. } | State::Running { .. } => same_broker && job.token == held.token,
             State::Delayed { .. } | State::Queued if planted(Planted::AdoptAnyAttempt) => true,

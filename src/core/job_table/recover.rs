@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::core::job_table::JobTable;
-use crate::core::job_table::entry::{Job, State};
+use crate::core::job_table::entry::{Job, KEPT_BY_RUN, Part, State};
 use crate::core::jobs::{Asker, SessionId};
 use crate::core::record::{Buried, QueueKept, Record, Standing};
-use crate::model::{Headers, JobId, Now, Outcome, ReplyMode, Verdict};
+use crate::model::{Headers, InStage, JobId, Now, Outcome, ReplyMode, Verdict};
 use crate::model::{Planted, planted};
 
 /// A session nobody has: the one of a job whose submitter has not come back yet.
@@ -25,6 +25,8 @@ struct Replayed {
     standing: Standing,
     verdict: Option<(Arc<Verdict>, u64)>,
     forgotten: bool,
+    /// Of which stage it is.
+    stage: Option<Box<InStage>>,
 }
 
 /// What is to be done with a job that is back.
@@ -45,6 +47,13 @@ impl JobTable {
             self.replay(now, record, &mut replayed);
         }
         let mut unwanted = Vec::new();
+        let in_stages: Vec<u32> =
+            replayed.iter().filter(|(_, job)| job.stage.is_some()).map(|(slot, _)| *slot).collect();
+        for (slot, job) in &replayed {
+            if let Some(stage) = job.stage.as_ref().filter(|_| !job.forgotten) {
+                self.rejoin_stage(now, *slot, stage);
+            }
+        }
         for (slot, replayed) in replayed {
             if self.settle(now, slot, replayed) == Settled::Unwanted {
                 unwanted.push(slot);
@@ -56,8 +65,24 @@ impl JobTable {
         self.leavable.clear();
         (self.records_written, self.records_handed, self.records_synced) = (0, 0, 0);
         for slot in unwanted {
-            self.remove(now, slot);
+            if !self.is_kept_by_run(slot) {
+                self.remove(now, slot);
+            }
         }
+        in_stages.into_iter().for_each(|slot| self.drop_astray(now, slot));
+    }
+
+    /// A job of a stage whose run is gone: nobody is left to want it.
+    fn drop_astray(&mut self, now: Now, slot: u32) {
+        let Some(job) = self.slots[slot as usize].as_mut() else { return };
+        if let Some(Part::InStage { run, .. }) = job.part.as_deref()
+            && self.runs.by_id.contains_key(run)
+        {
+            return;
+        }
+        job.part = None;
+        self.cancel_running(now, slot, "its run is gone");
+        self.remove(now, slot);
     }
 
     fn replay(&mut self, now: Now, record: Record, replayed: &mut BTreeMap<u32, Replayed>) {
@@ -65,7 +90,8 @@ impl JobTable {
             Record::Booted { .. } => {}
             Record::Submitted { owner, job, rules, wall_ms, sequence, stored_len } => {
                 let asker = Asker { owner, session: NOBODY };
-                let job = Arc::unwrap_or_clone(job);
+                let mut job = Arc::unwrap_or_clone(job);
+                let stage = job.stage.take();
                 if self.ids.contains(&job.id) {
                     return;
                 }
@@ -84,7 +110,7 @@ impl JobTable {
                 let delay_ms = entry.rules.delay_ms;
                 let not_before_wall_ms = if delay_ms == 0 { 0 } else { wall_ms + delay_ms };
                 let standing = Standing { not_before_wall_ms, ..Standing::default() };
-                replayed.insert(slot, Replayed { standing, ..Replayed::default() });
+                replayed.insert(slot, Replayed { standing, stage, ..Replayed::default() });
             }
             Record::Buried(buried) => {
                 self.replay_on(buried.id, replayed, |job| job.forgotten = true);
@@ -96,6 +122,7 @@ impl JobTable {
             | Record::Started { id, .. }
             | Record::Requeued { id, .. }
             | Record::Child { id, .. }
+            | Record::StageClosed { id, .. }
             | Record::Stands { id, .. } => {
                 self.replay_on(id, replayed, |job| job.standing.apply(&record));
             }
@@ -140,7 +167,9 @@ impl JobTable {
 
     /// Puts a recovered job where it belongs.
     fn settle(&mut self, now: Now, slot: u32, replayed: Replayed) -> Settled {
-        let Replayed { standing, verdict, forgotten } = replayed;
+        let Replayed { standing, verdict, forgotten, .. } = replayed;
+        let id = self.job(slot).id;
+        standing.closed.iter().for_each(|step| self.set_closed(id, *step));
         let job = self.job_mut(slot);
         (job.token, job.begun, job.suspect) = (standing.token, standing.begun, standing.suspect);
         (job.attempts, job.losses, job.releases) = (standing.attempts, standing.losses, standing.releases);
@@ -210,7 +239,10 @@ impl JobTable {
         }
         let job = self.job_mut(slot);
         (job.token, job.attempts) = (0, verdict.attempt);
-        let keep_us = now.after_ms(job.keep_ms(&verdict, quarantine_ms).saturating_sub(passed_ms));
+        let keep_us = match job.part.as_deref() {
+            Some(Part::InStage { .. }) => KEPT_BY_RUN,
+            _ => now.after_ms(job.keep_ms(&verdict, quarantine_ms).saturating_sub(passed_ms)),
+        };
         job.state = State::Ended { verdict, keep_us };
         let id = job.id;
         let (asker, sequence, reply, queue) = (job.asker.clone(), job.sequence, job.reply, job.queue.clone());

@@ -16,8 +16,10 @@ use crate::core::job_table::runs::step_id;
 use crate::core::jobs::Asker;
 use crate::core::record::Record;
 use crate::model::limits::{BUSY_RETRY_MS, RUNS_MAX};
+use crate::model::pipeline::Step;
 use crate::model::{
-    Body, Failure, Headers, JobId, JobOptions, JobRules, Now, Outcome, ReplyMode, Status, Submission, Verdict,
+    Body, Failure, Headers, InStage, JobId, JobOptions, JobRules, Now, Outcome, ReplyMode, Status, StepKind,
+    Submission, Verdict,
 };
 
 /// The place of no step: what follows from it is the id of the run that goes on with this one.
@@ -56,9 +58,9 @@ impl JobTable {
     pub(in crate::core) fn resumed_len(&self, id: JobId) -> Option<u64> {
         let run = self.runs.by_id.get(&id)?;
         let body_len = self.job(*self.ids.get(&id)?).payload_len();
-        let steps = 0..run.pipeline.steps().len() as u32;
-        let results = steps.filter_map(|step| self.step_verdict(id, step));
-        Some(body_len + results.map(|verdict| verdict.body.len() as u64).sum::<u64>())
+        let mut frames = Vec::new();
+        (0..run.pipeline.steps().len() as u32).for_each(|step| self.add_result(id, step, false, &mut frames));
+        Some(body_len + frames.iter().map(|frame| frame.len() as u64).sum::<u64>())
     }
 
     /// The place of a run that has ended, and not DONE.
@@ -76,7 +78,20 @@ impl JobTable {
                 format!("run {id} is {}; one that has ended otherwise can be resumed", outcome.name());
             return Err(Failure::new(Status::State, message));
         }
-        Ok(slot)
+        let run = &self.runs.by_id[&id];
+        let is_lost = |(step, said): &(u32, &Step)| {
+            said.kind == StepKind::Open && run.graph.stand(*step) != Stand::Well
+        };
+        match (0..).zip(run.pipeline.steps()).find(is_lost) {
+            None => Ok(slot),
+            Some((_, said)) => {
+                let message = format!(
+                    "open stage \"{}\" of run {id} has not gone well, and what its owner adds to it is not known here; right would be a run of its own",
+                    said.name
+                );
+                Err(Failure::new(Status::State, message))
+            }
+        }
     }
 
     /// The same pipeline under a new id, to be begun at once.
@@ -104,6 +119,7 @@ impl JobTable {
             wants_partial: false,
             is_patient: true,
             is_run: true,
+            stage: None,
         };
         (submission, rules)
     }
@@ -115,8 +131,37 @@ impl JobTable {
             let verdict = self.step_verdict(old, step).filter(|_| stand == Stand::Well).cloned();
             if let Some(verdict) = verdict {
                 self.carry_step(now, run_slot, step, &verdict);
+            } else if stand == Stand::Well {
+                self.carry_stage(now, old, run_slot, step);
             }
         }
+    }
+
+    /// A stage that went well has in the new run the jobs it had, ended as they did.
+    fn carry_stage(&mut self, now: Now, old: JobId, run_slot: u32, step: u32) {
+        let id = self.job(run_slot).id;
+        let jobs: Vec<(u64, JobId)> =
+            self.runs.by_id[&old].stages[&step].jobs.iter().map(|(place, job)| (*place, *job)).collect();
+        let mut made = self.submission_of(run_slot, step);
+        made.body = Body::default();
+        let name = self.runs.by_id[&id].pipeline.steps()[step as usize].name.clone();
+        let (rules, _) = self.rules_of_step(&made);
+        let asker = self.job(run_slot).asker.clone();
+        for (place, job) in jobs {
+            let Some(verdict) = self.verdict_of(job).cloned() else { continue };
+            let mut job = made.clone();
+            job.id = step_id(made.id, place as u32);
+            job.stage = Some(Box::new(InStage { run: id, step: name.clone(), place, in_its_queue: false }));
+            if self.ids.contains(&job.id) {
+                continue;
+            }
+            let slot = self.insert(now, &asker, job, rules.clone());
+            self.join_stage(now, slot, Part::InStage { run: id, step, place });
+            self.close(now, slot, close_as(&verdict));
+        }
+        let durable = self.job(run_slot).durable;
+        self.record(durable, || Record::StageClosed { id, step });
+        self.set_closed(id, step);
     }
 
     fn carry_step(&mut self, now: Now, run_slot: u32, step: u32, verdict: &Verdict) {
@@ -135,15 +180,18 @@ impl JobTable {
         if let Some(run) = self.runs.by_id.get_mut(&id) {
             run.graph.restore(step);
         }
-        let close = Close {
-            outcome: verdict.outcome,
-            body: verdict.body.clone(),
-            headers: verdict.headers.clone(),
-            code: verdict.code.clone(),
-            message: verdict.message.clone(),
-            detail: verdict.detail.clone(),
-            meta: verdict.meta.clone(),
-        };
-        self.close(now, slot, close);
+        self.close(now, slot, close_as(verdict));
+    }
+}
+
+fn close_as(verdict: &Verdict) -> Close {
+    Close {
+        outcome: verdict.outcome,
+        body: verdict.body.clone(),
+        headers: verdict.headers.clone(),
+        code: verdict.code.clone(),
+        message: verdict.message.clone(),
+        detail: verdict.detail.clone(),
+        meta: verdict.meta.clone(),
     }
 }

@@ -10,17 +10,16 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use crate::core::graph::{Graph, Stand};
+use crate::core::job_table::JobTable;
 use crate::core::job_table::admit::check_rules;
 use crate::core::job_table::end::Close;
 use crate::core::job_table::entry::{Job, KEPT_BY_RUN, Part, State};
-use crate::core::job_table::{JobTable, Violation, past_runs::PastRuns};
+use crate::core::job_table::past_runs::PastRuns;
+use crate::core::job_table::stages::Stage;
 use crate::model::limits::{BODY_FRAMES_MAX, BUSY_RETRY_MS, RUNS_MAX};
 use crate::model::{
-    Body, Failure, Index, JobId, JobRules, Level, Now, Outcome, Pipeline, ReplyMode, Status, Submission,
-    Verdict,
+    Body, Failure, JobId, JobRules, Now, Outcome, Pipeline, ReplyMode, Status, StepKind, Submission, Verdict,
 };
 use crate::model::{Planted, planted};
 use crate::wire::codec::pipeline;
@@ -30,6 +29,13 @@ use crate::wire::codec::pipeline;
 pub(super) struct Run {
     pub(super) pipeline: Pipeline,
     pub(super) graph: Graph,
+    /// Those of its steps that are stages.
+    pub(super) stages: BTreeMap<u32, Stage>,
+    pub(super) stage_names: BTreeMap<String, u32>,
+    /// Jobs of all of them.
+    pub(super) in_stages: usize,
+    /// When something last happened to its stages.
+    pub(super) moved_us: u64,
 }
 
 /// All of them, and what has happened to them that is not seen to yet.
@@ -45,6 +51,8 @@ pub(super) struct Runs {
 enum News {
     /// The job of a step has ended.
     Step { run: JobId, step: u32 },
+    /// One of the jobs of a stage has ended.
+    InStage { run: JobId, step: u32, job: JobId },
     /// The run may go on.
     GoOn(JobId),
     /// The run has ended.
@@ -74,7 +82,10 @@ impl Runs {
     /// The run's pipeline as it came, and nothing begun.
     pub(super) fn insert(&mut self, id: JobId, pipeline: Pipeline) {
         let graph = Graph::new(&pipeline);
-        self.by_id.insert(id, Run { pipeline, graph });
+        let kinds = (0..).zip(pipeline.steps()).filter(|(_, step)| step.kind != StepKind::Job);
+        let stage_names: BTreeMap<String, u32> = kinds.map(|(at, step)| (step.name.clone(), at)).collect();
+        let stages = stage_names.values().map(|step| (*step, Stage::default())).collect();
+        self.by_id.insert(id, Run { pipeline, graph, stages, stage_names, in_stages: 0, moved_us: 0 });
     }
 
     /// A job that has to do with a run has ended.
@@ -82,8 +93,14 @@ impl Runs {
         let news = match part {
             Part::Run => News::Over(id),
             Part::Step { run, step } => News::Step { run, step },
+            Part::InStage { run, step, .. } => News::InStage { run, step, job: id },
         };
         self.news.push_back((now, news));
+    }
+
+    /// Something has happened to a stage of the run, which may go on.
+    pub(super) fn note_move(&mut self, now: Now, id: JobId) {
+        self.news.push_back((now, News::GoOn(id)));
     }
 
     pub(super) fn has_news(&self) -> bool {
@@ -112,16 +129,26 @@ impl JobTable {
         Ok(Some(pipeline))
     }
 
-    /// A job may go now: into its line, or, if it is a run, with its first steps.
+    /// A job may go now: into its line, unless its stage has not begun; or, if it is a run, with its first steps.
     pub(super) fn set_going(&mut self, now: Now, slot: u32) {
-        if !self.job(slot).is_run() {
-            return self.enqueue(now, slot);
+        match self.job(slot).part.as_deref().copied() {
+            None | Some(Part::Step { .. }) => self.enqueue(now, slot),
+            Some(Part::InStage { run, step, .. }) if self.is_stage_begun(run, step) => {
+                self.enqueue(now, slot);
+            }
+            Some(Part::InStage { .. }) => {
+                self.job_mut(slot).state = State::Held;
+                self.rearm(slot);
+            }
+            Some(Part::Run) => {
+                let id = self.job(slot).id;
+                let idle_us = self.idle_us_of(now, id);
+                let job = self.job_mut(slot);
+                (job.state, job.attempts) = (State::Open { idle_us }, 1);
+                self.rearm(slot);
+                self.runs.note_move(now, id);
+            }
         }
-        let job = self.job_mut(slot);
-        (job.state, job.attempts) = (State::Open, 1);
-        let id = job.id;
-        self.rearm(slot);
-        self.runs.news.push_back((now, News::GoOn(id)));
     }
 
     /// Sees to everything that has happened to runs.
@@ -130,6 +157,10 @@ impl JobTable {
             match news {
                 News::Step { run, step } => {
                     self.end_step(run, step);
+                    self.go_on(now, run);
+                }
+                News::InStage { run, step, job } => {
+                    self.end_in_stage(now, run, step, job);
                     self.go_on(now, run);
                 }
                 News::GoOn(run) => self.go_on(now, run),
@@ -145,28 +176,40 @@ impl JobTable {
         run.graph.end(step, well);
     }
 
+    /// The place of a run that goes on.
+    fn open_run(&self, id: JobId) -> Option<u32> {
+        let slot = self.ids.get(&id).copied();
+        slot.filter(|&slot| matches!(self.job(slot).state, State::Open { .. }))
+    }
+
     /// Ends the run if nothing is left of it, else begins what may begin.
     fn go_on(&mut self, now: Now, id: JobId) {
-        let Some(slot) = self.ids.get(&id).copied().filter(|&slot| self.job(slot).state == State::Open)
-        else {
-            return;
-        };
-        let Some(run) = self.runs.by_id.get_mut(&id) else {
-            let message = "its pipeline cannot be read any more";
-            let close =
-                Close { code: "unreadable".into(), message: message.into(), ..Close::new(Outcome::Failed) };
-            return self.close(now, slot, close);
-        };
-        if let Some(step) = run.graph.failed() {
-            let close = self.failure_of(id, step);
-            return self.close(now, slot, close);
-        }
-        if run.graph.is_done() {
-            let close = self.outputs_of(id);
-            return self.close(now, slot, close);
-        }
-        for step in run.graph.take_ready() {
-            self.begin_step(now, slot, step);
+        // One that is over in the middle of it begins nothing more.
+        while let Some(slot) = self.open_run(id) {
+            let Some(run) = self.runs.by_id.get_mut(&id) else {
+                let message = "its pipeline cannot be read any more".to_owned();
+                let close = Close { code: "unreadable".into(), message, ..Close::new(Outcome::Failed) };
+                return self.close(now, slot, close);
+            };
+            if let Some(step) = run.graph.failed() {
+                let close = self.failure_of(id, step);
+                return self.close(now, slot, close);
+            }
+            if run.graph.is_done() {
+                let close = self.outputs_of(id);
+                return self.close(now, slot, close);
+            }
+            let ready = run.graph.take_ready();
+            if ready.is_empty() {
+                return;
+            }
+            for step in ready {
+                match self.runs.by_id.get(&id).is_some_and(|run| run.stages.contains_key(&step)) {
+                    // One without jobs may be over as soon as it has begun, so it is looked at once more.
+                    true => self.begin_stage(now, slot, step),
+                    false => self.begin_step(now, slot, step),
+                }
+            }
         }
     }
 
@@ -191,6 +234,11 @@ impl JobTable {
         }
         let slot = self.insert(now, &asker, job, rules);
         self.job_mut(slot).part = Some(Box::new(Part::Step { run: id, step }));
+        self.start_made(now, slot, refused);
+    }
+
+    /// A job that was made here goes, if it can.
+    pub(super) fn start_made(&mut self, now: Now, slot: u32, refused: Option<Failure>) {
         if let Some(Failure { message, .. }) = refused {
             let close = Close { code: "refused".into(), message, ..Close::new(Outcome::Rejected) };
             return self.close(now, slot, close);
@@ -199,7 +247,7 @@ impl JobTable {
             return;
         }
         match self.job(slot).rules.delay_ms {
-            0 => self.enqueue(now, slot),
+            0 => self.set_going(now, slot),
             delay_ms => {
                 self.job_mut(slot).state = State::Delayed { until_us: now.after_ms(delay_ms) };
                 self.rearm(slot);
@@ -223,15 +271,11 @@ impl JobTable {
         let run = &self.runs.by_id[&job.id];
         let said = &run.pipeline.steps()[step as usize];
         let mut body = said.body.clone();
-        for need in said.needs.iter().filter(|need| need.is_input && !planted(Planted::DropStepInput)) {
-            match self.step_verdict(job.id, need.step) {
-                Some(verdict) if !verdict.body.0.is_empty() => body.0.extend_from_slice(&verdict.body.0),
-                _ => body.0.push(Bytes::new()),
-            }
+        if said.kind == StepKind::Job {
+            body.0.extend(self.inputs_of(job.id, step, true));
         }
-        let level = if job.durable { Level::Durable } else { Level::Volatile };
         let mut options = said.options.clone();
-        options.level = Some(level);
+        options.level = Some(self.level_of(run_slot));
         Submission {
             id: step_id(job.id, step),
             queue: said.queue.clone(),
@@ -246,11 +290,12 @@ impl JobTable {
             wants_partial: false,
             is_patient: true,
             is_run: false,
+            stage: None,
         }
     }
 
     /// Whether a worker could be handed so much.
-    fn check_input(&self, job: &Submission) -> Result<(), Failure> {
+    pub(super) fn check_input(&self, job: &Submission) -> Result<(), Failure> {
         let (len, frames) = (job.body.len() as u64, job.body.0.len());
         if len > self.config.payload_max || frames > BODY_FRAMES_MAX {
             let message = format!(
@@ -264,6 +309,9 @@ impl JobTable {
 
     /// Why a run is over whose step has failed.
     fn failure_of(&self, id: JobId, step: u32) -> Close {
+        if let Some(close) = self.trouble_of(id, step) {
+            return close;
+        }
         let name = &self.runs.by_id[&id].pipeline.steps()[step as usize].name;
         let mut close = Close { code: "step-failed".into(), ..Close::new(Outcome::Failed) };
         close.meta.push("step", name);
@@ -285,12 +333,7 @@ impl JobTable {
         let run = &self.runs.by_id[&id];
         let mut close = Close::new(Outcome::Done);
         let last = (0..run.pipeline.steps().len() as u32).filter(|&step| run.graph.is_last(step));
-        for verdict in last.filter_map(|step| self.step_verdict(id, step)) {
-            match verdict.body.0.as_slice() {
-                [] => close.body.0.push(Bytes::new()),
-                parts => close.body.0.extend_from_slice(parts),
-            }
-        }
+        last.for_each(|step| self.add_result(id, step, true, &mut close.body.0));
         let (len, frames) = (close.body.len() as u64, close.body.0.len());
         if len > self.config.payload_max || frames > BODY_FRAMES_MAX {
             close.body = Body::default();
@@ -324,10 +367,10 @@ impl JobTable {
         let stands = run.graph.stands().iter().zip(0..);
         let going: Vec<u32> =
             stands.filter(|(stand, _)| **stand == Stand::Going).map(|(_, step)| step).collect();
-        for step in going {
-            if let Some(&slot) = self.ids.get(&step_id(id, step))
-                && !self.job(slot).is_ended()
-            {
+        let steps = going.into_iter().filter_map(|step| self.ids.get(&step_id(id, step)).copied());
+        let slots: Vec<u32> = steps.chain(self.jobs_in_stages(run)).collect();
+        for slot in slots {
+            if !self.job(slot).is_ended() {
                 self.cancel_running(now, slot, "its run has ended");
             }
         }
@@ -344,8 +387,10 @@ impl JobTable {
         let Some(run) = self.runs.by_id.remove(&id) else { return };
         self.runs.past.insert(now, id, owner, run.pipeline.steps().len(), &shown);
         let quarantine_ms = self.config.quarantine_ms;
-        for step in 0..run.pipeline.steps().len() as u32 {
-            let Some(&slot) = self.ids.get(&step_id(id, step)) else { continue };
+        let steps = 0..run.pipeline.steps().len() as u32;
+        let steps = steps.filter_map(|step| self.ids.get(&step_id(id, step)).copied());
+        let slots: Vec<u32> = steps.chain(self.jobs_in_stages(&run)).collect();
+        for slot in slots {
             let job = self.job_mut(slot);
             if job.part.take().is_none() {
                 continue;
@@ -385,7 +430,11 @@ impl JobTable {
                     self.link_step(slot, id, step);
                 }
             }
+            self.recount_stages(id);
             let is_over = self.ids.get(&id).is_some_and(|&slot| self.job(slot).is_ended());
+            if is_over {
+                self.restore_stages(id);
+            }
             self.runs.news.push_back((now, if is_over { News::Over(id) } else { News::GoOn(id) }));
         }
     }
@@ -408,64 +457,7 @@ impl JobTable {
 
     /// Whether the job is a step's, which goes when its run does.
     pub(super) fn is_kept_by_run(&self, slot: u32) -> bool {
-        matches!(self.job(slot).part.as_deref(), Some(Part::Step { .. }))
+        matches!(self.job(slot).part.as_deref(), Some(Part::Step { .. } | Part::InStage { .. }))
             && !planted(Planted::ForgetStepResult)
-    }
-
-    /// The invariants of runs.
-    pub(super) fn check_runs(&self) -> Result<(), Violation> {
-        if self.runs.has_news() {
-            return Ok(());
-        }
-        let mut steps = Index::default();
-        for (id, run) in &self.runs.by_id {
-            let slot = self.ids.get(id).ok_or_else(|| Violation(format!("run {id} has no job")))?;
-            self.check_run(*id, run, self.job(*slot))?;
-            for step in 0..run.pipeline.steps().len() as u32 {
-                steps.insert(step_id(*id, step), ());
-            }
-        }
-        let astray = self.slots.iter().flatten().find(|job| match job.part.as_deref() {
-            Some(Part::Step { .. }) => !steps.contains(&job.id),
-            Some(Part::Run) => !self.runs.by_id.contains_key(&job.id),
-            None => false,
-        });
-        astray.map_or(Ok(()), |job| Err(Violation(format!("job {} is of a run that is not there", job.id))))
-    }
-
-    fn check_run(&self, id: JobId, run: &Run, job: &Job) -> Result<(), Violation> {
-        let mut going = 0;
-        for (step, said) in (0..).zip(run.pipeline.steps()) {
-            let stand = match self.step_job(id, step) {
-                None => Stand::Waiting,
-                Some(job) if !job.is_ended() => Stand::Going,
-                Some(job) if job.outcome() == Outcome::Done || said.may_fail => Stand::Well,
-                Some(_) => Stand::Badly,
-            };
-            going += usize::from(stand == Stand::Going);
-            // A run that is over takes no more notice of its steps.
-            if stand != run.graph.stand(step) && !job.is_ended() {
-                let known = run.graph.stand(step);
-                return Err(Violation(format!(
-                    "step \"{}\" of run {id} is {stand:?}, not {known:?}",
-                    said.name
-                )));
-            }
-            let early = said.needs.iter().find(|need| run.graph.stand(need.step) != Stand::Well);
-            if let (Some(need), true) = (early, stand != Stand::Waiting) {
-                let needed = &run.pipeline.steps()[need.step as usize].name;
-                return Err(Violation(format!(
-                    "step \"{}\" of run {id} began before \"{needed}\"",
-                    said.name
-                )));
-            }
-        }
-        if job.is_ended() && going > 0 {
-            return Err(Violation(format!("run {id} has ended and {going} of its steps go on")));
-        }
-        if job.state == State::Open && going == 0 {
-            return Err(Violation(format!("run {id} has not ended and nothing of it goes on")));
-        }
-        Ok(())
     }
 }

@@ -353,6 +353,7 @@ fn acknowledgements_leave_when_somebody_waits_or_enough_have_gathered() {
         wants_partial: false,
         is_patient: false,
         is_run: false,
+        stage: None,
     };
     let number = a.push(&ToBroker::Submit(Box::new(job)));
     let packet = packets(&mut a, 0).remove(0);

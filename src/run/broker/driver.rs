@@ -57,6 +57,7 @@ impl Driver {
             queue_bytes_max: settings.queue_max_bytes,
             retention_ms: settings.retention_ms.unwrap_or(limits::RETENTION_MS),
             quarantine_ms: settings.quarantine_ms,
+            stage_idle_ms: settings.stage_idle_ms,
             broker: life.broker,
             epoch: life.epoch,
             durable,

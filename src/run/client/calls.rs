@@ -508,7 +508,12 @@ fn interrupted() -> Failure {
 fn order_of(job: NewJob, charge: u64, is_call: bool) -> Order {
     let mut submission = Box::new(job.submission);
     let is_unwanted = submission.options.result_ttl_ms == Some(0) && !is_call;
-    submission.reply = if is_unwanted { ReplyMode::None } else { ReplyMode::Push };
+    submission.reply = match &submission.stage {
+        _ if is_unwanted => ReplyMode::None,
+        // The run keeps it, and whoever asks gets it.
+        Some(_) if !job.want.contains(Want::RESULT) => ReplyMode::Keep,
+        _ => ReplyMode::Push,
+    };
     submission.wants_progress = job.want.contains(Want::PROGRESS);
     submission.wants_partial = job.want.contains(Want::PARTIAL);
     // What ends by a result that is told is not asked about before.

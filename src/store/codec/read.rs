@@ -9,7 +9,7 @@ use rmp::{Marker, decode};
 
 use crate::core::record::{Attempt, AttemptError, Buried, QueueKept, RUNNING, Record, Standing};
 use crate::model::{
-    Body, Headers, JobId, JobOptions, JobRules, Level, Meta, Outcome, Owner, QueueName, ReplyMode,
+    Body, Headers, InStage, JobId, JobOptions, JobRules, Level, Meta, Outcome, Owner, QueueName, ReplyMode,
     Submission, Verdict,
 };
 use crate::store::codec::{CodecError, Kind};
@@ -98,7 +98,8 @@ impl Decoder {
             ),
             Kind::QueueSet => Record::QueueSet(from.queue_kept()?.into()),
             Kind::Child => Record::Child { id: from.id()?, parent: from.id()? },
-            Kind::Stands => Record::Stands { id: from.id()?, standing: from.standing()?.into() },
+            Kind::StageClosed => Record::StageClosed { id: from.id()?, step: from.uint32()? },
+            Kind::Stands => Record::Stands { id: from.id()?, standing: from.standing(version)?.into() },
         };
         if from.0.is_empty() { Ok(record) } else { Err(CodecError::Trailing) }
     }
@@ -119,6 +120,7 @@ impl Decoder {
             headers: from.headers()?,
             body: from.body()?,
             is_run: version >= 2 && from.boolean()?,
+            stage: if version >= 3 { Some(from.in_stage()?.into()) } else { None },
         };
         Ok(Record::Submitted { owner, job: job.into(), rules, wall_ms, sequence, stored_len: 0 })
     }
@@ -338,7 +340,12 @@ impl<'a> Reader<'a> {
         (0..parts).map(part).collect::<Result<_, _>>().map(Body)
     }
 
-    fn standing(&mut self) -> Result<Standing, CodecError> {
+    fn in_stage(&mut self) -> Result<InStage, CodecError> {
+        let (run, step, place) = (self.id()?, self.text()?.to_owned(), self.uint()?);
+        Ok(InStage { run, step, place, in_its_queue: false })
+    }
+
+    fn standing(&mut self, version: u8) -> Result<Standing, CodecError> {
         let (token, held, begun, suspect) = (self.uint()?, self.boolean()?, self.boolean()?, self.boolean()?);
         let (attempts, losses, releases) = (self.uint32()?, self.uint32()?, self.uint32()?);
         let not_before_wall_ms = self.uint()?;
@@ -355,6 +362,8 @@ impl<'a> Reader<'a> {
             })
         };
         let history = (0..len).map(attempt).collect::<Result<_, _>>()?;
+        let closed = if version >= 2 { self.array()? } else { 0 };
+        let closed = (0..closed).map(|_| self.uint32()).collect::<Result<_, _>>()?;
         Ok(Standing {
             token,
             held,
@@ -366,6 +375,7 @@ impl<'a> Reader<'a> {
             not_before_wall_ms,
             parent,
             history,
+            closed,
         })
     }
 }

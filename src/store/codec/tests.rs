@@ -7,8 +7,8 @@ use bytes::Bytes;
 use super::*;
 use crate::core::record::{Attempt, AttemptError, Buried, QueueKept, RUNNING, Standing};
 use crate::model::{
-    Body, Headers, JobOptions, JobRules, Level, Meta, Outcome, Owner, QueueName, ReplyMode, Submission,
-    Verdict,
+    Body, Headers, InStage, JobOptions, JobRules, Level, Meta, Outcome, Owner, QueueName, ReplyMode,
+    Submission, Verdict,
 };
 
 fn id(n: u8) -> JobId {
@@ -31,6 +31,7 @@ fn every() -> Vec<Record> {
         wants_partial: false,
         is_patient: true,
         is_run: false,
+        stage: None,
     };
     let rules =
         JobRules { priority: 8, level: Level::Durable, refuse_unknown_queue: true, ..JobRules::default() };
@@ -63,6 +64,7 @@ fn every() -> Vec<Record> {
         suspect: true,
         not_before_wall_ms: 77,
         parent: Some(id(3)),
+        closed: Vec::new(),
         history: vec![attempt.clone(), Attempt { how: "of its own".into(), error: error.clone(), ..attempt }],
     };
     let options =
@@ -101,6 +103,7 @@ fn every() -> Vec<Record> {
         ),
         Record::Stands { id: id(1), standing: standing.into() },
         Record::Child { id: id(1), parent: id(3) },
+        Record::StageClosed { id: id(1), step: 70_000 },
     ]
 }
 
@@ -151,6 +154,29 @@ fn only_a_run_is_written_in_a_version_that_older_brokers_refuse() {
     assert_eq!(decoder.decode(Kind::Submitted, 1, &bytes), Err(CodecError::Trailing));
     assert_eq!(decoder.decode(Kind::Submitted, 2, &bytes), Ok(run));
     assert!(every().iter().all(|record| version_of(record) == 1));
+}
+
+#[test]
+fn a_job_of_a_stage_and_a_closed_stage_are_written_in_versions_of_their_own() {
+    let mut decoder = Decoder::default();
+    let mut records = every();
+    let Some(Record::Stands { standing, .. }) = records.get_mut(9) else { panic!("the tenth is a sum") };
+    standing.closed = vec![3, 70_000];
+    let Some(Record::Submitted { job, .. }) = records.get_mut(1) else {
+        panic!("the second is a submission")
+    };
+    let stage = InStage { run: id(7), step: "mäny".into(), place: 1 << 40, in_its_queue: false };
+    Arc::make_mut(job).stage = Some(stage.into());
+    for (at, version) in [(1, 3), (9, 2)] {
+        let record = records[at].clone();
+        let mut bytes = Vec::new();
+        encode(&record, &mut bytes);
+        assert!(bytes.len() <= encoded_len_max(&record));
+        assert_eq!(version_of(&record), version);
+        let kind = Kind::of(&record);
+        assert_eq!(decoder.decode(kind, version - 1, &bytes), Err(CodecError::Trailing));
+        assert_eq!(decoder.decode(kind, version, &bytes), Ok(record));
+    }
 }
 
 #[test]

@@ -68,6 +68,10 @@ pub fn encode(record: &Record, out: &mut Vec<u8>) {
             id(to, job);
             id(to, parent);
         }
+        Record::StageClosed { id: job, step } => {
+            id(to, job);
+            uint(to, u64::from(*step));
+        }
         Record::Stands { id: job, standing } => {
             id(to, job);
             stands(to, standing);
@@ -88,6 +92,7 @@ pub fn encoded_len_max(record: &Record) -> usize {
                 let named = owner.user.len() + owner.name.len() + job.queue.as_str().len();
                 named
                     + job.content.as_ref().map_or(0, Vec::len)
+                    + job.stage.as_ref().map_or(0, |stage| stage.step.len())
                     + headers_len(&job.headers)
                     + body_len(&job.body)
             }
@@ -107,11 +112,12 @@ pub fn encoded_len_max(record: &Record) -> usize {
                 let texts = |attempt: &Attempt| {
                     attempt.worker.len() + attempt.how.len() + failed_len(attempt.error.as_deref())
                 };
-                attempts.iter().map(|attempt| texts(attempt) + 48).sum()
+                5 * standing.closed.len() + attempts.iter().map(|attempt| texts(attempt) + 48).sum::<usize>()
             }
             Record::Booted { .. }
             | Record::Leased { .. }
             | Record::Forgotten { .. }
+            | Record::StageClosed { .. }
             | Record::Child { .. } => 0,
         }
 }
@@ -150,8 +156,13 @@ fn submission(to: &mut ByteBuf, job: &Submission) {
     }
     headers(to, &job.headers);
     body(to, &job.body);
-    if job.is_run {
-        boolean(to, true);
+    if job.is_run || job.stage.is_some() {
+        boolean(to, job.is_run);
+    }
+    if let Some(stage) = &job.stage {
+        id(to, &stage.run);
+        text(to, &stage.step);
+        uint(to, stage.place);
     }
 }
 
@@ -239,6 +250,10 @@ fn stands(to: &mut ByteBuf, standing: &Standing) {
         uint(to, *ended_wall_ms);
         text(to, how);
         failed(to, error.as_deref());
+    }
+    if !standing.closed.is_empty() {
+        array(to, standing.closed.len());
+        standing.closed.iter().for_each(|step| uint(to, u64::from(*step)));
     }
 }
 

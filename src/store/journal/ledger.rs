@@ -57,9 +57,10 @@ impl Ledger {
                 self.wall_ms = self.wall_ms.max(*wall_ms);
                 self.apply_ended(*id, record, place)
             }
-            Record::Leased { id, .. } | Record::Stands { id, .. } | Record::Child { id, .. } => {
-                self.apply_standing(*id, record)
-            }
+            Record::Leased { id, .. }
+            | Record::Stands { id, .. }
+            | Record::Child { id, .. }
+            | Record::StageClosed { id, .. } => self.apply_standing(*id, record),
             Record::Started { id, wall_ms, .. } | Record::Requeued { id, wall_ms, .. } => {
                 self.wall_ms = self.wall_ms.max(*wall_ms);
                 self.apply_standing(*id, record)

@@ -44,6 +44,7 @@ fn submitted(n: u64, len: usize) -> Record {
         wants_partial: false,
         is_patient: true,
         is_run: false,
+        stage: None,
     };
     let (owner, rules) = (Arc::new(Owner::default()), Arc::new(JobRules::default()));
     Record::Submitted { owner, job: job.into(), rules, wall_ms: WALL_MS + n, sequence: n, stored_len: 0 }

@@ -5,12 +5,16 @@
 use bytes::{Bytes, BytesMut};
 
 use crate::model::pipeline::{Need, Step};
-use crate::model::{Body, Failure, Pipeline, QueueName, Status, limits};
+use crate::model::{Body, Failure, Pipeline, QueueName, Status, StepKind, limits};
 use crate::wire::codec::reader::Reader;
 use crate::wire::codec::to_broker::{read_options, write_options};
 use crate::wire::codec::writer::Writer;
 use crate::wire::error::WireError;
 
+/// The step is an open stage.
+const FLAG_OPEN: u64 = 1;
+/// The step is one job for each frame of the results it takes.
+const FLAG_EACH: u64 = 1 << 1;
 /// The run goes on when the step fails.
 const FLAG_MAY_FAIL: u64 = 1 << 3;
 /// Elements of a step.
@@ -30,7 +34,7 @@ pub fn encode(pipeline: &Pipeline) -> Body {
         step.body.0.iter().for_each(|part| w.bytes(part));
         w.headers(&step.headers);
         write_options(&step.options, &mut w);
-        w.uint(if step.may_fail { FLAG_MAY_FAIL } else { 0 });
+        w.uint(flags_of(step));
         w.array(step.needs.len() as u32);
         for need in &step.needs {
             w.uint(u64::from(need.step) << 1 | u64::from(need.is_input));
@@ -90,7 +94,7 @@ fn read_step(r: &mut Reader<'_>, all: &Bytes) -> Result<Result<Step, Failure>, W
     }
     let headers = r.headers()?;
     let options = read_options(r)?;
-    let may_fail = r.uint()? & FLAG_MAY_FAIL != 0;
+    let flags = r.uint()?;
     let len = r.array(1)?;
     let mut needs = Vec::with_capacity(len);
     for _ in 0..len {
@@ -98,8 +102,24 @@ fn read_step(r: &mut Reader<'_>, all: &Bytes) -> Result<Result<Step, Failure>, W
         let step = u32::try_from(need >> 1).map_err(|_| WireError::Value("need"))?;
         needs.push(Need { step, is_input: need & 1 == 1 });
     }
-    let step = || Ok(Step { name, queue: queue?, body, headers, options: options?, needs, may_fail });
+    let kind = match (flags & FLAG_OPEN != 0, flags & FLAG_EACH != 0) {
+        (false, false) => StepKind::Job,
+        (true, false) => StepKind::Open,
+        (false, true) => StepKind::Each,
+        (true, true) => return Err(WireError::Value("flags of a step")),
+    };
+    let may_fail = flags & FLAG_MAY_FAIL != 0;
+    let step = || Ok(Step { name, kind, queue: queue?, body, headers, options: options?, needs, may_fail });
     Ok(step())
+}
+
+fn flags_of(step: &Step) -> u64 {
+    let kind = match step.kind {
+        StepKind::Job => 0,
+        StepKind::Open => FLAG_OPEN,
+        StepKind::Each => FLAG_EACH,
+    };
+    kind | if step.may_fail { FLAG_MAY_FAIL } else { 0 }
 }
 
 #[cfg(test)]
@@ -110,6 +130,7 @@ mod tests {
     fn step(name: &str, needs: Vec<Need>) -> Step {
         Step {
             name: name.into(),
+            kind: StepKind::Job,
             queue: QueueName::new("q").unwrap(),
             body: Body(vec![Bytes::from_static(b"one"), Bytes::new(), vec![7; 70_000].into()]),
             headers: Headers(vec![("unit".into(), Bytes::from_static(b"mm"))]),
@@ -121,7 +142,9 @@ mod tests {
 
     fn pipeline() -> Pipeline {
         let needs = vec![Need { step: 0, is_input: true }, Need { step: 1, is_input: false }];
-        let steps = vec![step("a", vec![]), step("b", vec![]), step("c", needs)];
+        let stage = Step { kind: StepKind::Open, body: Body::default(), ..step("d", vec![]) };
+        let each = Step { kind: StepKind::Each, ..step("e", vec![Need { step: 3, is_input: true }]) };
+        let steps = vec![step("a", vec![]), step("b", vec![]), step("c", needs), stage, each];
         Pipeline::new(QueueName::new("p").unwrap(), steps).unwrap()
     }
 

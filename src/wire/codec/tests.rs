@@ -6,8 +6,8 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 
 use crate::model::{
-    Body, Failure, Headers, JobId, JobOptions, Lease, Level, Meta, Outcome, QueueName, ReplyMode, Status,
-    Stop, Submission, Verdict, limits,
+    Body, Failure, Headers, InStage, JobId, JobOptions, Lease, Level, Meta, Outcome, QueueName, ReplyMode,
+    Status, Stop, Submission, Verdict, limits,
 };
 use crate::wire::codec::{Chunk, Command, Numbered, Writer};
 use crate::wire::command::{
@@ -92,6 +92,7 @@ fn submission() -> Submission {
         wants_partial: false,
         is_patient: false,
         is_run: false,
+        stage: None,
     }
 }
 
@@ -116,6 +117,7 @@ fn to_broker() -> Vec<ToBroker> {
             wants_partial: true,
             is_patient: true,
             is_run: false,
+            stage: Some(Box::new(InStage { run: ID, step: "many".into(), place: 0, in_its_queue: true })),
             ..submission()
         })),
         ToBroker::Submit(Box::new(Submission {

@@ -1,7 +1,7 @@
 //! The numbered commands of clients and workers.
 
 use crate::model::{
-    Body, Failure, JobId, JobOptions, Level, QueueName, ReplyMode, Status, Submission, limits,
+    Body, Failure, InStage, JobId, JobOptions, Level, QueueName, ReplyMode, Status, Submission, limits,
 };
 use crate::wire::codec::Command;
 use crate::wire::codec::reader::{Reader, Value};
@@ -233,7 +233,7 @@ fn read_fault(r: &mut Reader<'_>) -> Result<Fault, WireError> {
 }
 
 fn write_submit(job: &Submission, w: &mut Writer<'_>) {
-    w.begin(16, 7);
+    w.begin(16, if job.stage.is_some() { 10 } else { 7 });
     w.id(&job.id);
     w.text(job.queue.as_str(), limits::QUEUE_NAME_LEN_MAX);
     w.body(&job.body);
@@ -251,6 +251,19 @@ fn write_submit(job: &Submission, w: &mut Writer<'_>) {
         Some(content) => w.bytes(content),
         None => w.nil(),
     }
+    if let Some(stage) = &job.stage {
+        w.id(&stage.run);
+        w.text(&stage.step, limits::STEP_NAME_LEN_MAX + 1);
+        w.boolean(stage.in_its_queue);
+    }
+}
+
+/// The stage a SUBMIT is for, if it is for one.
+fn read_stage(r: &mut Reader<'_>) -> Result<Option<Box<InStage>>, WireError> {
+    let Some(run) = r.bytes()? else { return Ok(None) };
+    let run = JobId(run.try_into().map_err(|_| WireError::Type("a run's id"))?);
+    let step = r.text(limits::STEP_NAME_LEN_MAX + 1)?;
+    Ok(Some(Box::new(InStage { run, step, place: 0, in_its_queue: r.boolean()? })))
 }
 
 /// A SUBMIT. What msgpack can say and a job cannot have is a [`ToBroker::BadSubmit`], to be refused by name.
@@ -265,6 +278,7 @@ fn read_submit(r: &mut Reader<'_>) -> Result<ToBroker, WireError> {
     let options = read_options(r)?;
     let flags = r.uint()?;
     let content = r.bytes()?.unwrap_or_default();
+    let stage = read_stage(r)?;
     let reply = match flags >> FLAG_REPLY_SHIFT & 3 {
         0 => Ok(ReplyMode::Push),
         1 => Ok(ReplyMode::Keep),
@@ -294,6 +308,7 @@ fn read_submit(r: &mut Reader<'_>) -> Result<ToBroker, WireError> {
             wants_partial: flags & FLAG_PARTIAL != 0,
             is_patient: flags & FLAG_PATIENT != 0,
             is_run: flags & FLAG_RUN != 0,
+            stage,
         })
     };
     Ok(match submission() {

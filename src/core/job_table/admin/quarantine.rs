@@ -161,6 +161,7 @@ impl JobTable {
             wants_partial: false,
             is_patient: false,
             is_run: false,
+            stage: None,
         };
         (submission, rules)
     }

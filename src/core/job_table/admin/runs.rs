@@ -11,7 +11,7 @@ use crate::core::job_table::end::ended_wall_ms;
 use crate::core::job_table::entry::{Job, State};
 use crate::core::job_table::runs::{Run, step_id};
 use crate::core::jobs::{Asker, Listed};
-use crate::model::{Failure, JobId, Now, Outcome, Status, Verdict};
+use crate::model::{Failure, JobId, Now, Outcome, Status, StepKind, Verdict};
 
 /// What is left out where a run is a line of a list.
 const WHOLE: [&str; 4] = ["user", "detail", "critical_path", "step_list"];
@@ -98,8 +98,9 @@ impl JobTable {
     }
 
     fn show_step(&self, now: Now, run_job: &Job, run: &Run, step: u32) -> Value {
-        let said = &run.pipeline.steps()[step as usize];
-        let name_of = |step: u32| run.pipeline.steps()[step as usize].name.as_str();
+        if run.stages.contains_key(&step) {
+            return self.show_stage(run_job, run, step);
+        }
         let job = self.step_job(run_job.id, step);
         let verdict = job.and_then(verdict_of);
         let outcome = match job {
@@ -109,36 +110,85 @@ impl JobTable {
         };
         let started_ms = job.and_then(|job| job.history.first()).map(|attempt| attempt.started_wall_ms);
         let last = job.and_then(|job| job.history.last());
-        json!({
-            "name": said.name, "queue": said.queue.as_str(), "outcome": outcome.name(),
-            "job": text_of(job.map(|_| step_id(run_job.id, step))),
-            "needs": said.needs.iter().map(|need| name_of(need.step)).collect::<Vec<_>>(),
-            "inputs": said.needs.iter().filter(|need| need.is_input).map(|need| name_of(need.step)).collect::<Vec<_>>(),
-            "on_failure": if said.may_fail { "continue" } else { "fail" },
+        let shown = json!({
+            "outcome": outcome.name(), "job": text_of(job.map(|_| step_id(run_job.id, step))),
+            "jobs": null, "jobs_done": null, "closed": null,
             "queued_ms": job.map(|job| job.accepted_wall_ms), "started_ms": started_ms,
             "ended_ms": verdict.and_then(ended_wall_ms),
             "attempts": job.map(|job| job.history.len().max(job.attempts as usize)), "worker": last.map(|attempt| &*attempt.worker),
             "progress": job.map(|job| job.fraction), "code": verdict.map(|verdict| &verdict.code),
             "message": verdict.map(|verdict| &verdict.message),
             "why": self.why_waiting(now, run_job, run, step),
+        });
+        self.with_declaration(run, step, shown)
+    }
+
+    /// A step that is many jobs.
+    fn show_stage(&self, run_job: &Job, run: &Run, step: u32) -> Value {
+        let stage = &run.stages[&step];
+        let is_over = run_job.is_ended();
+        let (jobs, left) = (stage.jobs.len(), if is_over { 0 } else { stage.open });
+        let outcome = self.outcome_of_stage(run, step, is_over);
+        let why = match run.graph.stand(step) {
+            _ if is_over => None,
+            Stand::Waiting => self.missing_needs(run, step).map(|why| match jobs {
+                0 => why,
+                _ => format!("{why}; {jobs} jobs are held"),
+            }),
+            Stand::Going if !stage.is_closed => Some(format!("open: {left} of {jobs} jobs left")),
+            Stand::Going => Some(format!("{left} of {jobs} jobs left")),
+            Stand::Well | Stand::Badly => None,
+        };
+        let ended_ms = stage.ended_ms.filter(|_| outcome.is_terminal());
+        let shown = json!({
+            "outcome": outcome.name(), "job": null,
+            "jobs": jobs, "jobs_done": stage.well, "closed": stage.is_closed,
+            "queued_ms": stage.begun_ms, "started_ms": stage.started_ms, "ended_ms": ended_ms,
+            "attempts": null, "worker": null, "progress": stage.well as f64 / jobs.max(1) as f64, "code": null, "message": null,
+            "why": why,
+        });
+        self.with_declaration(run, step, shown)
+    }
+
+    /// How a step stands, behind what was said of it when the run was made.
+    fn with_declaration(&self, run: &Run, step: u32, more: Value) -> Value {
+        let said = &run.pipeline.steps()[step as usize];
+        let name_of = |step: u32| run.pipeline.steps()[step as usize].name.as_str();
+        let kind = match said.kind {
+            StepKind::Job => "job",
+            StepKind::Open => "open",
+            StepKind::Each => "each",
+        };
+        let mut shown = json!({
+            "name": said.name, "queue": said.queue.as_str(), "kind": kind,
+            "needs": said.needs.iter().map(|need| name_of(need.step)).collect::<Vec<_>>(),
+            "inputs": said.needs.iter().filter(|need| need.is_input).map(|need| name_of(need.step)).collect::<Vec<_>>(),
+            "on_failure": if said.may_fail { "continue" } else { "fail" },
+        });
+        extend(&mut shown, more);
+        shown
+    }
+
+    /// In a few words, what a step that has not begun waits for.
+    fn missing_needs(&self, run: &Run, step: u32) -> Option<String> {
+        let said = &run.pipeline.steps()[step as usize];
+        let missing = said.needs.iter().filter(|need| run.graph.stand(need.step) != Stand::Well);
+        let names: Vec<&str> =
+            missing.map(|need| run.pipeline.steps()[need.step as usize].name.as_str()).collect();
+        Some(match names.as_slice() {
+            [] => "the run has not begun".to_owned(),
+            [one] => format!("waits for {one}"),
+            [one, rest @ ..] => format!("waits for {one} and {} more", rest.len()),
         })
     }
 
     /// In a few words, what a step that has not begun waits for, or why it never will.
     fn why_waiting(&self, now: Now, run_job: &Job, run: &Run, step: u32) -> Option<String> {
-        let said = &run.pipeline.steps()[step as usize];
         let Some(job) = self.step_job(run_job.id, step) else {
             if run_job.is_ended() {
                 return Some("the run ended before it".to_owned());
             }
-            let missing = said.needs.iter().filter(|need| run.graph.stand(need.step) != Stand::Well);
-            let names: Vec<&str> =
-                missing.map(|need| run.pipeline.steps()[need.step as usize].name.as_str()).collect();
-            return Some(match names.as_slice() {
-                [] => "the run has not begun".to_owned(),
-                [one] => format!("waits for {one}"),
-                [one, rest @ ..] => format!("waits for {one} and {} more", rest.len()),
-            });
+            return self.missing_needs(run, step);
         };
         match job.state {
             State::Queued => Some(match self.queues.get(&job.queue) {
@@ -157,7 +207,10 @@ impl JobTable {
     /// The steps that decided how long the run took: the one that ended last, of what it needed the one that ended last, and
     /// so on; first to last.
     fn critical_path<'a>(&self, id: JobId, run: &'a Run) -> Vec<&'a str> {
-        let ended_ms = |step: u32| self.step_verdict(id, step).and_then(|verdict| ended_wall_ms(verdict));
+        let ended_ms = |step: u32| match run.stages.get(&step) {
+            Some(stage) => stage.ended_ms,
+            None => self.step_verdict(id, step).and_then(|verdict| ended_wall_ms(verdict)),
+        };
         let latest = |steps: &mut dyn Iterator<Item = u32>| {
             steps.filter_map(|step| Some((ended_ms(step)?, step))).max().map(|(_, step)| step)
         };

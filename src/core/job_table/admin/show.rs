@@ -163,7 +163,8 @@ fn stage_of(job: &Job) -> &'static str {
         State::Queued => "queued",
         State::Leased { .. } => "leased",
         State::Running { .. } => "running",
-        State::Open => "open",
+        State::Held => "held",
+        State::Open { .. } => "open",
         State::Ended { .. } => "ended",
     }
 }
