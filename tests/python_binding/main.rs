@@ -229,6 +229,41 @@ print(*said, sep=', ')
     worker.stop(SOON).success();
 }
 
+/// Ten documents from a web server of this machine, each fetched, read and counted by steps of one run; and its picture.
+#[test]
+fn ten_documents_through_a_pipeline() {
+    let Some(environment) = environment() else { return };
+    let broker = Broker::start(binary!());
+    let folder = support::Folder::new();
+    let page = |number: usize| {
+        let links: String = (0..number % 4).map(|link| format!("<a href='/{link}'>to it</a> ")).collect();
+        format!("<html><body><p>{}</p>{links}</body></html>", "some words ".repeat(number))
+    };
+    (0..10).for_each(|number| fs::write(folder.join(&format!("{number}.html")), page(number)).unwrap());
+    let mut server = environment.python(&["-u", "-m", "http.server", "0", "--bind", "127.0.0.1"]);
+    let server = Process::start(server.arg("--directory").arg(folder.path()));
+    let line = server.line_with("Serving HTTP on ", SOON);
+    let port = line.split_once(" port ").and_then(|(_, rest)| rest.split(' ').next()).expect("a port");
+    let mut documents = environment.python_at(&broker, &[]);
+    documents.arg(source("examples/documents.py"));
+    documents.args((0..10).map(|number| format!("http://127.0.0.1:{port}/{number}.html")));
+    let said = run(&mut documents, SOON * 2).success();
+    let expected: String = (0..10)
+        .map(|number| format!("{} words, {} links\n", 2 * (number + number % 4), number % 4))
+        .collect();
+    assert_eq!(said.text(), expected);
+    let picture =
+        run(&mut broker.cli(&["pipeline", "show", said.error_text().trim(), "--svg"]), SOON).success();
+    let picture = picture.text();
+    assert!(picture.starts_with("<?xml") || picture.starts_with("<svg"), "{picture}");
+    for step in
+        (1..=10).flat_map(|number| ["fetch", "text", "words", "links"].map(|step| format!("{step} {number}")))
+    {
+        assert!(picture.contains(&step), "no {step} in {picture}");
+    }
+    assert!(picture.contains("collect"), "{picture}");
+}
+
 /// Whether the Python that makes the environments has a tool; without it the test is a skip by name.
 fn has_module(tool: &str) -> bool {
     let python = environment::python();

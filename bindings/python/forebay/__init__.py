@@ -65,6 +65,7 @@ from .errors import (
     UnsupportedError,
 )
 from .future import JobFuture
+from .graph import Step
 from .job import Job
 from .pipeline import Pipeline
 from .result import Result
@@ -120,6 +121,7 @@ __all__ = [
     "STOP_LEASE_LOST",
     "STOP_RUN_TIME",
     "StateError",
+    "Step",
     "Stopped",
     "StoreError",
     "StoreFullError",

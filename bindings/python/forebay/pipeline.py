@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import ctypes
 from ctypes import byref
-from typing import Any, Iterable, Optional
+from typing import Any, Iterable, Mapping, Optional
 
 from . import _c
 from ._desk import Submission
 from ._library import call, lib
 from .codec import Headers
+from .graph import Steps, steps_of
 
 _free = lib.forebay_pipeline_free
 
@@ -26,12 +27,28 @@ class Pipeline:
         page = Pipeline("page")
         page.step("text", "fetch", b"http://localhost/")
         page.step("words", "count-words", needs=["text"])
+
+    `graph` says the same as a dictionary, from each `Step`, or each tuple of them, to those that are given its result:
+
+        Pipeline("page", {Step("fetch", b"http://localhost/"): Step("count-words")})
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, graph: "Optional[Mapping[Steps, Optional[Steps]]]" = None) -> None:
         self.name = name
         self.pointer = ctypes.POINTER(_c.forebay_pipeline_t)()
         call(lib.forebay_pipeline_new, name.encode(), byref(self.pointer))
+        every = steps_of(graph or {})
+        for step, _ in every.values():
+            self.step(
+                step.name,
+                step.queue,
+                step.payload,
+                may_fail=step.may_fail,
+                headers=step.headers,
+                **step.rules,
+            )
+        for name, (_, needs) in every.items():
+            self._behind(name, needs, ())
 
     def __del__(self) -> None:
         pointer = getattr(self, "pointer", None)
@@ -104,6 +121,9 @@ class Pipeline:
     ) -> "Pipeline":
         flags |= _c.STEP_CONTINUE if may_fail else 0
         call(lib.forebay_pipeline_step, self.pointer, name.encode(), byref(submission.struct), flags)
+        return self._behind(name, needs, after)
+
+    def _behind(self, name: str, needs: Iterable[str], after: Iterable[str]) -> "Pipeline":
         for needed in needs:
             call(lib.forebay_pipeline_after, self.pointer, name.encode(), needed.encode(), _c.NEED_RESULT)
         for before in after:

@@ -27,6 +27,26 @@ class Runs(Rig):
         shown = client.admin("run.get", id=str(run))
         self.assertEqual([step["outcome"] for step in shown["step_list"]], ["DONE"] * 3)
 
+    def test_a_graph_is_written_as_a_dictionary(self):
+        self.worker({queue: frames for queue in "ABCD"})
+        step = forebay.Step
+        a, late = step("A", b"a"), step("B", name="late")
+        graph = {a: (step("B"), late), (step("B"), step("C", b"c")): step("D", b"d"), late: None}
+        pipeline = forebay.Pipeline("letters", graph)
+        client = self.client()
+        result = client.wait(client.run(pipeline), SOON)
+        self.assertEqual(result.frames, [b"a", b"d+a+c"])
+        for wrong, error in (
+            ({step("A"): step("A", b"x")}, ValueError),
+            ({step("A"): "B"}, TypeError),
+            ({step("A"): step("A")}, forebay.CycleError),
+        ):
+            with self.assertRaises(error):
+                forebay.Pipeline("wrong", wrong)
+        circle = forebay.Pipeline("circle", {step("A"): step("B"), step("B"): step("A")})
+        with self.assertRaisesRegex(forebay.CycleError, "circle"):
+            client.run(circle)
+
     def test_a_step_that_fails_names_itself(self):
         def fail(value):
             raise forebay.Fail("no good", retry=False)
