@@ -1,27 +1,30 @@
 """A job as its handler sees it.
 
-Invariant: it is answered at most once, and what the library lends lives as long as the Job, which frees it.
+Invariant: it is answered at most once.
 """
 
 from __future__ import annotations
 
 import ctypes
 from ctypes import byref
-from typing import Any, Dict, List, Optional
+from typing import Any, List, Optional
 from uuid import UUID
 
 from . import _c, codec
+from ._carried import Carried
 from ._desk import Submission, frame_array
 from ._library import call, lib, milliseconds
 from .errors import Stopped
-from .result import Result, lent
+from .result import Result
 
 _free = lib.forebay_job_free
 _VIEW_LEN = ctypes.sizeof(_c.forebay_job_view_t)
 
 
-class Job:
+class Job(Carried):
     """What a handler gets as its second argument. `stop`, `hints`, `progress` may be used by any thread."""
+
+    _frame_at, _header_at = lib.forebay_job_frame, lib.forebay_job_header_at
 
     local: Any = None
     """What the worker's init hook returned in this thread."""
@@ -89,28 +92,6 @@ class Job:
         return self._payload[0]
 
     @property
-    def data(self) -> bytes:
-        """The first frame of the payload, as it came."""
-        return bytes(self._frame(0))
-
-    @property
-    def frames(self) -> List[bytes]:
-        """All frames of the payload, as they came."""
-        return [bytes(self._frame(i)) for i in range(self._view.frames)]
-
-    @property
-    def headers(self) -> Dict[str, bytes]:
-        """What travelled beside the payload."""
-        name, data, length = ctypes.c_char_p(), ctypes.c_void_p(), ctypes.c_size_t()
-        found: Dict[str, bytes] = {}
-        for i in range(self._view.headers):
-            lib.forebay_job_header_at(self._pointer, i, byref(name), byref(data), byref(length))
-            found[(name.value or b"").decode()] = (
-                ctypes.string_at(data.value or 0, length.value) if length.value else b""
-            )
-        return found
-
-    @property
     def time_left(self) -> Optional[float]:
         """Seconds left of its run time or to its deadline; None when there is no end."""
         view = _c.forebay_job_view_t(struct_size=_VIEW_LEN)
@@ -168,8 +149,3 @@ class Job:
 
     def _release(self, delay: Any) -> None:
         call(lib.forebay_job_release, self._pointer, milliseconds(delay))
-
-    def _frame(self, i: int) -> Any:
-        length = ctypes.c_size_t()
-        data = lib.forebay_job_frame(self._pointer, i, byref(length))
-        return lent(data, length.value)

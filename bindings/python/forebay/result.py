@@ -1,6 +1,6 @@
 """One piece of news about a job, as the library hands it over.
 
-Invariant: what is lent by the library lives as long as the Result, which frees it.
+Invariant: nothing of it changes once it is there.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any, Dict, List, Optional
 from uuid import UUID
 
 from . import _c, codec
+from ._carried import Carried
 from ._library import lib
 from .errors import BY_OUTCOME, Error, JobError, Outcome, RemoteTraceback, error_of
 
@@ -19,8 +20,10 @@ _free = lib.forebay_result_free
 _VIEW_LEN = ctypes.sizeof(_c.forebay_result_view_t)
 
 
-class Result:
+class Result(Carried):
     """How a job ended or stands, or a part of its result."""
+
+    _frame_at, _header_at = lib.forebay_result_frame, lib.forebay_result_header_at
 
     def __init__(self, pointer: Any) -> None:
         self._pointer = pointer
@@ -77,28 +80,6 @@ class Result:
         return int(self._view.sequence)
 
     @property
-    def data(self) -> bytes:
-        """The first frame, as it came."""
-        return bytes(self._frame(0))
-
-    @property
-    def frames(self) -> List[bytes]:
-        """All frames, as they came."""
-        return [bytes(self._frame(i)) for i in range(self._view.frames)]
-
-    @property
-    def headers(self) -> Dict[str, bytes]:
-        """The headers that the worker set."""
-        name, data, length = ctypes.c_char_p(), ctypes.c_void_p(), ctypes.c_size_t()
-        found: Dict[str, bytes] = {}
-        for i in range(self._view.headers):
-            lib.forebay_result_header_at(self._pointer, i, byref(name), byref(data), byref(length))
-            found[_text(name.value)] = (
-                ctypes.string_at(data.value or 0, length.value) if length.value else b""
-            )
-        return found
-
-    @property
     def meta(self) -> Dict[str, Any]:
         """What broker and worker know of the job: attempts, worker, host, times."""
         meta: Dict[str, Any] = json.loads(lib.forebay_result_meta(self._pointer))
@@ -135,21 +116,6 @@ class Result:
         error = error_of(view.status, self.message, retryable, view.retry_after_ms)
         error.id = self.id
         return error
-
-    def _frame(self, i: int) -> Any:
-        """A frame without a copy; it lives as long as this object."""
-        length = ctypes.c_size_t()
-        data = lib.forebay_result_frame(self._pointer, i, byref(length))
-        return lent(data, length.value)
-
-
-def lent(data: Optional[int], length: int) -> Any:
-    """Memory of the library as something with a length and bytes; small pieces are copied, which costs less."""
-    if not data or not length:
-        return b""
-    if length <= 65536:
-        return ctypes.string_at(data, length)
-    return memoryview((ctypes.c_char * length).from_address(data)).cast("B")
 
 
 def _text(text: Optional[bytes]) -> str:
