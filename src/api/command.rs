@@ -74,6 +74,11 @@ pub fn commands() -> &'static [Command] {
             "pid code message [detail]",
             "Says that a worker's process has ended, and how: what it held is lost at once.",
         ),
+        command(
+            "worker.seen",
+            "pid id attempt text",
+            "Adds what was seen of an attempt from outside its process, such as where it stood, to the job's history.",
+        ),
         command("clients.list", "", "Every client with what it submitted and was sent."),
         command(
             "events",

@@ -253,6 +253,17 @@ impl Job {
         self.held.release(delay)
     }
 
+    /// Facts of the attempt for the answer's meta, beside how long it took; asked for when the job is answered, by the thread
+    /// that answers it. The first call counts.
+    pub fn measure(&self, facts: impl Fn() -> Vec<(&'static str, u64)> + Send + Sync + 'static) {
+        self.held.measure(facts);
+    }
+
+    /// Has somebody hear at once of what the job is told.
+    pub(crate) fn listen(&self, listener: impl Fn(Stop, Hints) + Send + Sync + 'static) {
+        self.held.listen(listener);
+    }
+
     /// Whether it was answered.
     pub fn is_answered(&self) -> bool {
         self.held.is_answered()

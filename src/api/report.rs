@@ -1,7 +1,8 @@
 //! What a host tells whoever looks after its process: a file with a fixed place for each slot, which is still there when
 //! the process is not.
 //!
-//! Invariant: each place is written whole by one call, and only by its own slot. That the host is ready is written last.
+//! Invariant: each place is written whole by one call, and only by its own slot; so is what its job was told, by the thread that
+//! serves the connection. That the host is ready is written last.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -9,13 +10,20 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use crate::api::job::Job;
-use crate::model::{Failure, JobId, Status};
+use crate::model::{Failure, JobId, Status, Stop};
 use crate::run::clock;
 
 /// Bytes of the head: the length of a text, then the text, the queues it serves as JSON.
 const HEAD_LEN: usize = 16 << 10;
 /// Bytes of a slot's place.
 const PLACE_LEN: usize = 64;
+/// Where stands what the job of each slot was told, and bytes of that.
+const TOLD_AT: u64 = 672 << 10;
+const TOLD_LEN: usize = 32;
+/// The first byte that the report has no use for: whoever looks after the process may use the rest of the file.
+pub const END: u64 = 1 << 20;
+const _: () = assert!(HEAD_LEN + 10_000 * PLACE_LEN <= TOLD_AT as usize);
+const _: () = assert!(TOLD_AT as usize + 10_000 * TOLD_LEN <= END as usize);
 
 /// The writing side, in the host.
 #[derive(Debug)]
@@ -39,6 +47,17 @@ pub struct Place {
     pub handled: u64,
     /// The job in hand.
     pub doing: Option<Doing>,
+    /// The slot's thread, as the kernel numbers it; 0 before it has begun.
+    pub thread: u32,
+}
+
+/// What a job was told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Told {
+    /// Why to stop; no bit: go on.
+    pub stop: Stop,
+    /// What to know while going on.
+    pub hints: u32,
 }
 
 impl Report {
@@ -63,6 +82,16 @@ impl Report {
     pub(crate) fn write(&self, index: u32, place: &Place) {
         let _ = self.0.write_all_at(&place.bytes(), offset(index));
     }
+
+    /// What the job that slot `index` does, or did a moment ago, was told.
+    pub(crate) fn tell(&self, index: u32, id: JobId, attempt: u32, told: Told) {
+        let mut bytes = [0; TOLD_LEN];
+        bytes[..16].copy_from_slice(&id.0);
+        bytes[16..20].copy_from_slice(&attempt.to_le_bytes());
+        bytes[20..24].copy_from_slice(&told.stop.0.to_le_bytes());
+        bytes[24..28].copy_from_slice(&told.hints.to_le_bytes());
+        let _ = self.0.write_all_at(&bytes, TOLD_AT + u64::from(index) * TOLD_LEN as u64);
+    }
 }
 
 fn offset(index: u32) -> u64 {
@@ -79,6 +108,7 @@ impl Place {
     fn bytes(&self) -> [u8; PLACE_LEN] {
         let mut bytes = [0; PLACE_LEN];
         bytes[..8].copy_from_slice(&self.handled.to_le_bytes());
+        bytes[40..44].copy_from_slice(&self.thread.to_le_bytes());
         if let Some(Doing { id, attempt, since_ms }) = self.doing {
             bytes[8..24].copy_from_slice(&id.0);
             bytes[24..28].copy_from_slice(&attempt.to_le_bytes());
@@ -96,7 +126,7 @@ impl Place {
             attempt,
             since_ms: word(32),
         });
-        Place { handled: word(0), doing }
+        Place { handled: word(0), doing, thread: word(40) as u32 }
     }
 }
 
@@ -132,6 +162,22 @@ pub fn place(file: &File, index: u32) -> io::Result<Place> {
     }
 }
 
+/// What the job was told that a slot, counted from 0 in its process, has in hand.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn told(file: &File, index: u32, doing: &Doing) -> io::Result<Told> {
+    let mut bytes = [0; TOLD_LEN];
+    match file.read_exact_at(&mut bytes, TOLD_AT + u64::from(index) * TOLD_LEN as u64) {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(Told::default()),
+        read => read?,
+    }
+    let number = |at: usize| u32::from_le_bytes(std::array::from_fn(|i| bytes[at + i]));
+    let is_about_it = bytes[..16] == doing.id.0 && number(16) == doing.attempt;
+    let told = Told { stop: Stop(number(20)), hints: number(24) };
+    Ok(if is_about_it { told } else { Told::default() })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -143,9 +189,16 @@ mod tests {
         assert_eq!(queues(kept.as_file()).unwrap(), None);
         assert_eq!(place(kept.as_file(), 3).unwrap(), Place::default());
         let doing = Doing { id: JobId([7; 16]), attempt: 2, since_ms: 99 };
-        report.write(3, &Place { handled: 5, doing: Some(doing) });
+        assert_eq!(told(kept.as_file(), 3, &doing).unwrap(), Told::default());
+        let place3 = Place { handled: 5, doing: Some(doing), thread: 17 };
+        report.write(3, &place3);
+        let word = Told { stop: Stop::CANCELLED, hints: 2 };
+        report.tell(3, doing.id, 2, word);
+        assert_eq!(told(kept.as_file(), 3, &doing).unwrap(), word);
+        let next = Doing { attempt: 3, ..doing };
+        assert_eq!(told(kept.as_file(), 3, &next).unwrap(), Told::default(), "told of the attempt before");
         report.ready(&["a".to_owned(), "b \"c\"".to_owned()]);
-        assert_eq!(place(kept.as_file(), 3).unwrap(), Place { handled: 5, doing: Some(doing) });
+        assert_eq!(place(kept.as_file(), 3).unwrap(), place3);
         assert_eq!(place(kept.as_file(), 0).unwrap(), Place::default());
         assert_eq!(queues(kept.as_file()).unwrap().unwrap(), ["a", "b \"c\""]);
     }

@@ -1,30 +1,21 @@
 //! The slots of a host: threads that receive jobs and hand each to whoever handles its queue.
 //!
 //! Invariants: no queue is registered before every thread has begun; a job in hand is handled to its end, also when the
-//! host stops, unless it was told to stop and does not; one thread that cannot go on ends all of them.
+//! host stops; one thread that cannot go on ends all of them.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
-use std::sync::{Mutex, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
-
-use rustix::process::{Signal, getpid, kill_process};
 
 use crate::api::job::Job;
-use crate::api::report::{Doing, Place, Report};
+use crate::api::report::{Doing, Place, Report, Told};
 use crate::api::worker::Worker;
-use crate::model::{Failure, JobId, Status};
+use crate::model::{Failure, Status};
 use crate::run::settings::{RegisterSettings, WorkerSettings};
 
 /// A thread's stack: what a main thread has, since what handlers call expects it.
 const STACK_LEN: usize = 8 << 20;
-/// How long a process has to leave where it stood, before it is killed.
-const LEAVE: Duration = Duration::from_secs(1);
-
-/// The job that each thread has in hand, for whoever watches over them.
-type Hands = [Mutex<Option<Job>>];
 
 /// How a host works.
 #[derive(Clone, Debug)]
@@ -37,8 +28,6 @@ pub struct HostSettings {
     pub slots: u32,
     /// The number of the first.
     pub first_slot: u32,
-    /// How long a job that was told to stop may go on before the process ends; 0: for ever.
-    pub grace_ms: u64,
     /// A file to write into what it does.
     pub report: Option<PathBuf>,
     /// Its connection.
@@ -72,7 +61,7 @@ pub trait Slot {
 pub struct Host {
     worker: Worker,
     settings: HostSettings,
-    report: Option<Report>,
+    report: Option<Arc<Report>>,
 }
 
 impl Host {
@@ -82,7 +71,7 @@ impl Host {
     /// As for [`Worker::open`]; `ERR_IO` when the report cannot be opened.
     pub fn open(endpoint: Option<&str>, mut settings: HostSettings) -> Result<Host, Failure> {
         settings.worker.slots = Some(settings.slots);
-        let report = settings.report.as_deref().map(Report::open).transpose()?;
+        let report = settings.report.as_deref().map(Report::open).transpose()?.map(Arc::new);
         let worker = Worker::open(endpoint, settings.worker.clone())?;
         Ok(Host { worker, settings, report })
     }
@@ -100,18 +89,12 @@ impl Host {
     pub fn run(&self, handlers: &[Box<dyn Handler + '_>]) -> Result<(), Failure> {
         let queues = self.queues(handlers)?;
         let unbegun = AtomicU32::new(self.settings.slots);
-        let hands: Vec<Mutex<Option<Job>>> = (0..self.settings.slots).map(|_| Mutex::new(None)).collect();
-        let (queues, unbegun, hands) = (&queues[..], &unbegun, &hands[..]);
+        let (queues, unbegun) = (&queues[..], &unbegun);
         thread::scope(|scope| {
             let mut threads = Vec::new();
             let mut result = Ok(());
-            // The watching ends with the sender.
-            let (_watched, over) = mpsc::channel();
-            if self.settings.grace_ms > 0 {
-                scope.spawn(move || self.watch(hands, &over));
-            }
             for index in 1..self.settings.slots {
-                let slot = move || self.serve(index, handlers, queues, unbegun, &hands[index as usize]);
+                let slot = move || self.serve(index, handlers, queues, unbegun);
                 let name = format!("slot-{}", self.settings.first_slot + index);
                 match thread::Builder::new().name(name).stack_size(STACK_LEN).spawn_scoped(scope, slot) {
                     Ok(thread) => threads.push(thread),
@@ -123,7 +106,7 @@ impl Host {
                 }
             }
             if result.is_ok() {
-                result = self.serve(0, handlers, queues, unbegun, &hands[0]);
+                result = self.serve(0, handlers, queues, unbegun);
             }
             for thread in threads {
                 let ended = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
@@ -168,9 +151,8 @@ impl Host {
         handlers: &[Box<dyn Handler + '_>],
         queues: &[(String, usize)],
         unbegun: &AtomicU32,
-        hand: &Mutex<Option<Job>>,
     ) -> Result<(), Failure> {
-        let served = self.begin_and_handle(index, handlers, queues, unbegun, hand);
+        let served = self.begin_and_handle(index, handlers, queues, unbegun);
         if served.is_err() {
             self.stop();
         }
@@ -183,7 +165,6 @@ impl Host {
         handlers: &[Box<dyn Handler + '_>],
         queues: &[(String, usize)],
         unbegun: &AtomicU32,
-        hand: &Mutex<Option<Job>>,
     ) -> Result<(), Failure> {
         let slot = self.settings.first_slot + index;
         let mut slots: Vec<_> =
@@ -191,7 +172,10 @@ impl Host {
         if unbegun.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.register(queues)?;
         }
-        let mut place = Place::default();
+        let mut place = Place { thread: thread_id(), ..Place::default() };
+        if let Some(report) = &self.report {
+            report.write(index, &place);
+        }
         loop {
             let job = match self.worker.receive(None) {
                 Ok(job) => job,
@@ -203,47 +187,20 @@ impl Host {
             if let Some(report) = &self.report {
                 place.doing = Some(Doing::of(&job));
                 report.write(index, &place);
+                self.listen(report, index, &job);
             }
-            self.take(hand, || Some(job.again()));
             slots[*at].handle(job);
-            self.take(hand, || None);
             if let Some(report) = &self.report {
-                place = Place { handled: place.handled + 1, doing: None };
+                place = Place { handled: place.handled + 1, doing: None, ..place };
                 report.write(index, &place);
             }
         }
     }
 
-    /// Shows what a thread has in hand, if somebody watches.
-    fn take(&self, hand: &Mutex<Option<Job>>, job: impl FnOnce() -> Option<Job>) {
-        if self.settings.grace_ms > 0 {
-            *hand.lock().unwrap_or_else(PoisonError::into_inner) = job();
-        }
-    }
-
-    /// Ends the process when a job that was told to stop goes on for too long.
-    fn watch(&self, hands: &Hands, over: &Receiver<()>) {
-        let grace = Duration::from_millis(self.settings.grace_ms);
-        let ask = (grace / 4).clamp(Duration::from_millis(10), Duration::from_secs(1));
-        let mut told: Vec<Option<(JobId, Instant)>> = vec![None; hands.len()];
-        while over.recv_timeout(ask) == Err(RecvTimeoutError::Timeout) {
-            for (hand, told) in hands.iter().zip(&mut told) {
-                let hand = hand.lock().unwrap_or_else(PoisonError::into_inner);
-                let job = hand.as_ref().filter(|job| job.stop().0 != 0 && !job.is_answered());
-                *told = job.map(|job| match *told {
-                    Some((id, since)) if id == job.id() => (id, since),
-                    _ => (job.id(), Instant::now()),
-                });
-                if let Some((id, _)) = told.filter(|(_, since)| since.elapsed() >= grace) {
-                    log::error!(
-                        target: "host",
-                        "job={id} was told to stop and goes on after {} ms: the process ends",
-                        self.settings.grace_ms
-                    );
-                    end_process();
-                }
-            }
-        }
+    /// Has the report say what the job is told.
+    fn listen(&self, report: &Arc<Report>, index: u32, job: &Job) {
+        let (report, id, attempt) = (Arc::clone(report), job.id(), job.attempt());
+        job.listen(move |stop, hints| report.tell(index, id, attempt, Told { stop, hints: hints.0 }));
     }
 
     fn register(&self, queues: &[(String, usize)]) -> Result<(), Failure> {
@@ -257,12 +214,9 @@ impl Host {
     }
 }
 
-/// By the signal of a fault, so that where it stood is told; the kernel hands it to the main thread, which is the first
-/// slot. A plugin that took that signal for itself is killed.
-fn end_process() {
-    let _ = kill_process(getpid(), Signal::ABORT);
-    thread::sleep(LEAVE);
-    let _ = kill_process(getpid(), Signal::KILL);
+/// This thread, as the kernel numbers it.
+fn thread_id() -> u32 {
+    u32::try_from(rustix::thread::gettid().as_raw_pid()).unwrap_or(0)
 }
 
 impl std::fmt::Debug for Host {

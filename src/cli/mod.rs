@@ -102,6 +102,8 @@ enum Command {
     #[command(hide = true)]
     Slot(worker::SlotCommand),
     #[command(hide = true)]
+    Guard(worker::GuardCommand),
+    #[command(hide = true)]
     Echo(bench::EchoWorker),
     #[command(hide = true)]
     Compute(bench::ComputeWorker),
@@ -149,6 +151,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Store(command) => command.run(),
         Command::Version(command) => command.run(),
         Command::Slot(command) => command.run(),
+        Command::Guard(command) => command.run(),
         Command::Echo(command) => command.run(),
         Command::Compute(command) => command.run(),
         Command::BareProxy(command) => command.run(),

@@ -300,6 +300,8 @@ pub enum Admin {
     Quarantined { id: JobId, bytes: u64, by: Asker },
     /// Makes a new job in the place of a quarantined one.
     Requeue { id: JobId, by: Asker },
+    /// Adds what was seen of an attempt from outside. `worker`: whose attempt it has to be.
+    Seen { id: JobId, attempt: u32, worker: String, text: String },
     /// Forgets a quarantined job.
     Drop { id: JobId, by: Asker },
     /// Events after `since`, at most `limit`, of one queue or all.

@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use crate::model::limits::{ATTEMPT_TEXT_LEN_MAX, ATTEMPTS_KEPT_MAX};
+use crate::model::limits::{ATTEMPT_TEXT_LEN_MAX, ATTEMPTS_KEPT_MAX, EVIDENCE_LEN_MAX};
 use crate::model::{JobId, JobOptions, JobRules, Outcome, Owner, QueueName, Submission, Token, Verdict};
 
 /// One change of state.
@@ -60,6 +60,8 @@ pub enum Record {
     Child { id: JobId, parent: JobId },
     /// An open stage of this run is closed.
     StageClosed { id: JobId, step: u32 },
+    /// What was seen of an attempt from outside the process that made it, as where it stood.
+    Seen { id: JobId, attempt: u32, text: String },
     /// What the records of a job add up to. Written by the store behind a `Submitted` that it moved.
     Stands { id: JobId, standing: Box<Standing> },
 }
@@ -108,6 +110,8 @@ pub struct Attempt {
     pub how: Cow<'static, str>,
     /// Why it failed, if it did and said so.
     pub error: Option<Box<AttemptError>>,
+    /// What was seen of it from outside, a line for each time something was said.
+    pub evidence: Option<Box<str>>,
 }
 
 /// What is remembered of why an attempt failed.
@@ -141,6 +145,19 @@ impl Attempt {
     /// It is over.
     pub fn end(&mut self, how: Cow<'static, str>, error: Option<Box<AttemptError>>, wall_ms: u64) {
         (self.how, self.error, self.ended_wall_ms) = (how, error, wall_ms);
+    }
+
+    /// Adds what was seen of it; what is too much is cut.
+    pub fn see(&mut self, text: &str) {
+        let known = self.evidence.take().unwrap_or_default();
+        let mut all = String::from(known);
+        if !all.is_empty() && !all.ends_with('\n') {
+            all.push('\n');
+        }
+        all.push_str(text);
+        let end = (0..=all.len().min(EVIDENCE_LEN_MAX)).rev().find(|at| all.is_char_boundary(*at));
+        all.truncate(end.unwrap_or(0));
+        self.evidence = Some(all.into());
     }
 
     /// It seemed to be over and is not.
@@ -182,6 +199,11 @@ pub struct Standing {
 }
 
 impl Standing {
+    /// Whether anything was seen of an attempt from outside.
+    pub fn has_evidence(&self) -> bool {
+        self.history.iter().any(|attempt| attempt.evidence.is_some())
+    }
+
     /// What stands after one more record of this job.
     pub fn apply(&mut self, record: &Record) {
         match record {
@@ -227,6 +249,10 @@ impl Standing {
                 }
                 self.end_attempt(how_ended(verdict).into(), AttemptError::of(verdict), *wall_ms);
             }
+            Record::Seen { attempt, text, .. } => {
+                let seen = self.history.iter_mut().rev().find(|one| one.number == *attempt);
+                seen.into_iter().for_each(|one| one.see(text));
+            }
             Record::Child { parent, .. } => (self.parent, self.suspect) = (Some(*parent), true),
             Record::StageClosed { step, .. } => self.closed.push(*step),
             Record::Stands { standing, .. } => self.clone_from(standing),
@@ -253,6 +279,7 @@ impl Standing {
             ended_wall_ms: 0,
             how: RUNNING.into(),
             error: None,
+            evidence: None,
         });
     }
 

@@ -66,7 +66,7 @@ impl Drop for Shown<'_> {
 pub(super) fn run(options: &Options) -> Result<(), Failure> {
     let settings = options.host_settings()?;
     let _turn = Turn::take()?;
-    let plugins = loaded::open_all(&settings.load, options)?;
+    let plugins = loaded::open_all(&settings.load, settings.slots, options)?;
     let host = Host::open(None, settings)?;
     let shown = Shown::new(&host);
     shown.0.run(&plugins)
@@ -86,7 +86,7 @@ pub(super) fn stop() {
 /// Has the plugin of the job's queue handle it, and gives its answer.
 pub(super) fn test(options: &Options, submit: Submit) -> Result<JobResult, Failure> {
     let settings = options.host_settings()?;
-    let plugins = loaded::open_all(&settings.load, options)?;
+    let plugins = loaded::open_all(&settings.load, settings.slots, options)?;
     let serves = |plugin: &dyn Handler| match &settings.queues[..] {
         [] => plugin.queues().contains(&submit.queue),
         said => said.contains(&submit.queue),

@@ -6,6 +6,7 @@
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::mem;
 use std::ptr;
+use std::thread;
 
 use crate::api::slots::{Handler, Slot};
 use crate::api::{Job, Options, Retry};
@@ -13,6 +14,7 @@ use crate::ffi::arg;
 use crate::ffi::job::forebay_job_t;
 use crate::ffi::options::forebay_options_t;
 use crate::ffi::plugin::{FOREBAY_PLUGIN_ABI, forebay_plugin_t};
+use crate::ffi::usage::Usage;
 use crate::model::{Failure, Status};
 
 /// What forebay_plugin_t had in the first release.
@@ -46,6 +48,8 @@ struct Plugin {
     functions: forebay_plugin_t,
     /// What process_init left.
     process: *mut c_void,
+    /// Other slots are threads of the same process.
+    shares: bool,
     /// What process_init was given, which it may keep.
     _params: Box<forebay_options_t>,
 }
@@ -61,7 +65,11 @@ struct PluginSlot<'a> {
 }
 
 /// Opens plugins and lets each begin. Parameters go to those that declare them.
-pub(super) fn open_all(paths: &[String], options: &Options) -> Result<Vec<Box<dyn Handler>>, Failure> {
+pub(super) fn open_all(
+    paths: &[String],
+    slots: u32,
+    options: &Options,
+) -> Result<Vec<Box<dyn Handler>>, Failure> {
     if paths.is_empty() {
         return Err(Failure::new(Status::Option, "host.load names no plugin"));
     }
@@ -76,7 +84,10 @@ pub(super) fn open_all(paths: &[String], options: &Options) -> Result<Vec<Box<dy
             format!("param.{name}: no plugin declares this parameter; right would be: {known}"),
         ));
     }
-    found.into_iter().map(|one| Ok(Box::new(Plugin::begin(one, &given)?) as Box<dyn Handler>)).collect()
+    found
+        .into_iter()
+        .map(|one| Ok(Box::new(Plugin::begin(one, slots > 1, &given)?) as Box<dyn Handler>))
+        .collect()
 }
 
 /// Opens a shared object and reads what it says of itself.
@@ -241,7 +252,7 @@ fn begin(
 
 impl Plugin {
     /// Lets a plugin begin with what was given of its parameters.
-    fn begin(found: Described, given: &[(String, Vec<u8>)]) -> Result<Plugin, Failure> {
+    fn begin(found: Described, shares: bool, given: &[(String, Vec<u8>)]) -> Result<Plugin, Failure> {
         let Described { name, queues, params, functions } = found;
         let mut options = Options::new();
         for Param { name: param, default } in &params {
@@ -260,7 +271,7 @@ impl Plugin {
             })?,
             None => ptr::null_mut(),
         };
-        Ok(Plugin { name, queues, functions, process, _params: params })
+        Ok(Plugin { name, queues, functions, process, shares, _params: params })
     }
 }
 
@@ -298,6 +309,7 @@ impl Slot for PluginSlot<'_> {
     fn handle(&mut self, job: Job) {
         let Some(handle) = self.plugin.functions.handle else { return };
         let held = job.again();
+        held.measure(self.facts());
         let job = forebay_job_t::give(job);
         // SAFETY: what the header says of handle.
         let answer = unsafe { handle(job, self.plugin.process, self.thread) };
@@ -312,6 +324,18 @@ impl Slot for PluginSlot<'_> {
         }
         // SAFETY: it was given out above, and the plugin has returned.
         unsafe { arg::take_back(job) };
+    }
+}
+
+impl PluginSlot<'_> {
+    /// What the attempt that begins now will have used.
+    fn facts(&self) -> impl Fn() -> Vec<(&'static str, u64)> + Send + Sync + 'static {
+        let (shares, begun_on) = (self.plugin.shares, thread::current().id());
+        let count = move || if shares { Usage::of_thread() } else { Usage::of_process() };
+        let before = count();
+        // Of a process with several slots the thread alone is known, and an answer may come from another.
+        let is_known = move || !shares || thread::current().id() == begun_on;
+        move || if is_known() { count().since(before).facts() } else { Vec::new() }
     }
 }
 

@@ -28,5 +28,6 @@ pub mod result;
 pub mod stage;
 pub mod status;
 pub mod submit;
+pub mod usage;
 pub mod version;
 pub mod worker;

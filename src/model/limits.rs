@@ -140,6 +140,8 @@ pub const HISTORIES_MAX: usize = 20_000;
 pub const ATTEMPTS_KEPT_MAX: usize = 32;
 /// Bytes of the code, and of the message, remembered of one attempt's failure; the rest is cut.
 pub const ATTEMPT_TEXT_LEN_MAX: usize = 240;
+/// Bytes remembered of what was seen of one attempt from outside, as where it stood; the rest is cut.
+pub const EVIDENCE_LEN_MAX: usize = 4_096;
 /// Bytes of each text that is kept of a worker's crash.
 pub const CRASH_TEXT_LEN_MAX: usize = 32 << 10;
 /// How long a quarantined job waits for a person, unless `broker.quarantine_ms` says otherwise: 30 days.

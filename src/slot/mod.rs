@@ -1,4 +1,4 @@
-//! What a slot process does: it opens the shared library and lets a host of plugins run in it.
+//! What a slot process does, and what a host has to ask the system for about its processes. A slot process opens the shared library and lets a host of plugins run in it.
 //!
 //! The binary has the library's code in itself, but a plugin wants the shared one, and one process must have only one of
 //! them in use: so a slot process calls nothing but what is looked up here.
@@ -7,6 +7,7 @@
 //! is linked to libforebay.so.0 finds this one, and a plugin that is not finds its names.
 
 pub(crate) mod crash;
+pub(crate) mod reap;
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::os::unix::ffi::OsStrExt;

@@ -43,11 +43,13 @@ pub enum Kind {
     Child = 26,
     /// [`Record::StageClosed`].
     StageClosed = 27,
+    /// [`Record::Seen`].
+    Seen = 28,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 12] = [
+    pub const ALL: [Kind; 13] = [
         Kind::Booted,
         Kind::Submitted,
         Kind::Leased,
@@ -60,6 +62,7 @@ impl Kind {
         Kind::Stands,
         Kind::Child,
         Kind::StageClosed,
+        Kind::Seen,
     ];
 
     /// The kind with this number.
@@ -82,25 +85,26 @@ impl Kind {
             Record::Stands { .. } => Kind::Stands,
             Record::Child { .. } => Kind::Child,
             Record::StageClosed { .. } => Kind::StageClosed,
+            Record::Seen { .. } => Kind::Seen,
         }
     }
 
     /// The last version of this kind's bytes. All up to it are read.
     pub fn version(self) -> u8 {
         match self {
-            Kind::Submitted => 3,
-            Kind::Stands => 2,
+            Kind::Submitted | Kind::Stands => 3,
             _ => 1,
         }
     }
 }
 
 /// The version of its kind in which a record is written: the first that can say it, so that a forebay before this one reads
-/// a store in which there was no run, and no stage.
+/// a store in which there was no run, and no stage, and nothing was seen of an attempt.
 pub fn version_of(record: &Record) -> u8 {
     match record {
         Record::Submitted { job, .. } if job.stage.is_some() => 3,
         Record::Submitted { job, .. } if job.is_run => 2,
+        Record::Stands { standing, .. } if standing.has_evidence() => 3,
         Record::Stands { standing, .. } if !standing.closed.is_empty() => 2,
         _ => 1,
     }
@@ -119,6 +123,7 @@ pub fn id_of(record: &Record) -> Option<JobId> {
         | Record::Forgotten { id }
         | Record::Child { id, .. }
         | Record::StageClosed { id, .. }
+        | Record::Seen { id, .. }
         | Record::Stands { id, .. } => Some(*id),
     }
 }

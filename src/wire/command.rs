@@ -209,6 +209,9 @@ pub enum Retry {
     Policy,
     /// Not again (-2).
     Never,
+    /// As the rules say, and it took down the process that did it, while its worker lives: a loss, as when a worker
+    /// vanishes (-3).
+    Crashed,
     /// After so many milliseconds.
     AfterMs(u64),
 }

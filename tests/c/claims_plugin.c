@@ -1,4 +1,5 @@
-/* A plugin that crashes on one payload, "poison", having said when, and gives back every other. */
+/* A plugin that crashes on one payload, "poison", having said when, never
+ * returns from another, "spin", and gives back every other. */
 #include <forebay.h>
 #include <stdio.h>
 #include <string.h>
@@ -7,6 +8,10 @@
 
 __attribute__((noinline)) static void swallow(volatile int *nothing) {
     *nothing = 1;
+}
+
+__attribute__((noinline)) static void spin(void) {
+    for (volatile unsigned turns = 0;; turns++) continue;
 }
 
 static int32_t handle(forebay_job_t *job, void *process, void *thread) {
@@ -19,6 +24,7 @@ static int32_t handle(forebay_job_t *job, void *process, void *thread) {
         fprintf(stderr, "claims: poison at %lld\n", now.tv_sec * 1000LL + now.tv_nsec / 1000000);
         swallow(NULL);
     }
+    if (len == 4 && memcmp(payload, "spin", 4) == 0) spin();
     usleep(1000);
     forebay_job_complete(job, payload, len, NULL);
     return 0;

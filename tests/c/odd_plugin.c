@@ -1,5 +1,5 @@
-/* A plugin that does what tests ask for by the payload: "pid", "crash", "spin", "mute", or the path of a file to wait for.
- * -DODD_ABI=7 makes it one of another interface. */
+/* A plugin that does what tests ask for by the payload: "pid", "crash", "spin", "mute", or the path of a file to wait for;
+ * behind "deaf" it is waited for whatever the job is told. -DODD_ABI=7 makes it one of another interface. */
 #include <forebay.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,9 +25,9 @@ static void process_fini(void *process) {
     fprintf(stderr, "odd: fini\n");
 }
 
-static void wait_for(forebay_job_t *job, const char *path) {
+__attribute__((noinline)) static void wait_for(forebay_job_t *job, const char *path, int is_deaf) {
     forebay_job_progress(job, 0.5, "waiting");
-    while (access(path, F_OK) != 0 && forebay_job_stop(job) == 0) usleep(1000);
+    while (access(path, F_OK) != 0 && (is_deaf || forebay_job_stop(job) == 0)) usleep(1000);
 }
 
 __attribute__((noinline)) static void crash_here(void) {
@@ -48,7 +48,8 @@ static int32_t handle(forebay_job_t *job, void *process, void *thread) {
     if (strcmp(text, "mute") == 0) return 3;
     if (strcmp(text, "crash") == 0) crash_here();
     if (strcmp(text, "spin") == 0) spin_here();
-    if (text[0] == '/') wait_for(job, text);
+    if (text[0] == '/') wait_for(job, text, 0);
+    if (strncmp(text, "deaf/", 5) == 0) wait_for(job, text + 4, 1);
     snprintf(text, sizeof text, "%d", (int)getpid());
     forebay_job_complete(job, text, strlen(text), NULL);
     return 0;

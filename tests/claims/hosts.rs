@@ -1,6 +1,7 @@
 //! Hosts that execute jobs by plugins and by a command.
 
 use std::path::Path;
+use std::time::Instant;
 
 use serde_json::Value;
 use support::{Process, SOON, Stage, command, eventually, json_lines, prefix, run};
@@ -52,13 +53,7 @@ fn command_as_worker() {
 fn crash_verdict() {
     let rounds = if cfg!(debug_assertions) { 3 } else { 20 };
     let stage = support::stage!();
-    let plugin = stage.broker.folder().join("claims.so");
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/c/claims_plugin.c");
-    prefix!().cc(&["-D_GNU_SOURCE", "-std=c11", "-g", "-shared", "-fPIC"], &source, &plugin);
-    let mut host = command(prefix!().root().join("bin/forebay"));
-    host.args(["worker", "--slots", &SLOTS.to_string(), "--load"]).arg(&plugin);
-    let host = Process::start(host.env("FOREBAY_BROKER", stage.broker.endpoint()));
-    host.line_with("4 slots serve claims", SOON);
+    let host = host(&stage, SLOTS, &[]);
     let jobs: Vec<String> =
         (0..STREAM).map(|i| if i == STREAM / 2 { "poison".to_owned() } else { format!("job {i}") }).collect();
     let lines = stage.broker.folder().join("lines");
@@ -88,6 +83,57 @@ fn crash_verdict() {
     );
     assert_eq!(restarts, 2 * rounds);
     assert!(ms <= 100.0);
+}
+
+/// A host of the plugin in tests/c, ready.
+#[track_caller]
+fn host(stage: &Stage, slots: usize, flags: &[&str]) -> Process {
+    let plugin = stage.broker.folder().join("claims.so");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/c/claims_plugin.c");
+    prefix!().cc(&["-D_GNU_SOURCE", "-std=c11", "-g", "-shared", "-fPIC"], &source, &plugin);
+    let mut host = command(prefix!().root().join("bin/forebay"));
+    host.args(["worker", "--slots", &slots.to_string(), "--load"]).arg(&plugin).args(flags);
+    let host = Process::start(host.env("FOREBAY_BROKER", stage.broker.endpoint()));
+    host.line_where("slots that serve", SOON, |line| line.contains(" claims") && line.contains("slot"));
+    host
+}
+
+/// A handler in an endless loop: the run timeout ends it by the steps, the slot serves the next job, and the history says
+/// which steps were taken and where it stood.
+#[test]
+fn escalation() {
+    const GRACE_MS: u64 = 300;
+    let stage = support::stage!();
+    let grace = format!("{GRACE_MS}ms");
+    let host = host(&stage, 1, &["--grace", &grace, "--kill-grace", &grace]);
+    let said = stage.cli(&["submit", "claims", "--data", "spin", "--run-ms", "300", "--attempts", "1"]);
+    let id = said.trim().to_owned();
+    let ended = run(&mut stage.broker.cli(&["wait", &id]), SOON).code(1).error_text();
+    let (over, next) = (Instant::now(), stage.cli(&["call", "claims", "--data", "next"]));
+    let ms = over.elapsed().as_millis() as u64;
+    let job: Value = serde_json::from_str(&stage.cli(&["job", &id, "--json"])).expect("JSON");
+    host.stop(SOON).success();
+    let attempt = &job["history"][0];
+    let seen = attempt["evidence"].as_str().unwrap_or_default();
+    claim(
+        "escalation",
+        format!(
+            "{} by {}; the next job was served {ms} ms later; it stood in {}",
+            job["outcome"],
+            ["SIGTERM", "SIGKILL"]
+                .into_iter()
+                .filter(|step| seen.contains(step))
+                .collect::<Vec<_>>()
+                .join(" and "),
+            seen.split("#0 ").nth(1).and_then(|rest| rest.lines().next()).unwrap_or("nowhere"),
+        ),
+        format!("TIMED_OUT by SIGTERM and SIGKILL, no sooner than {} ms, in spin", 2 * GRACE_MS),
+    );
+    assert!(ended.contains("TIMED_OUT"), "{ended}");
+    assert_eq!((next.trim(), &attempt["how"]), ("next", &"run timeout".into()), "{job}");
+    assert!(seen.contains("SIGTERM; where it stood:\n#0 spin+0x") && seen.contains("SIGKILL"), "{seen}");
+    // The host hears of the end when the client does, give or take a moment.
+    assert!(ms + 100 >= 2 * GRACE_MS, "{ms} ms");
 }
 
 /// Between each crash, which the plugin says the time of, and the broker's word that the attempt is over.

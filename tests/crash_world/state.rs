@@ -45,6 +45,7 @@ impl State {
             Record::Leased { id, .. }
             | Record::Started { id, .. }
             | Record::Requeued { id, .. }
+            | Record::Seen { id, .. }
             | Record::Child { id, .. }
             | Record::StageClosed { id, .. } => {
                 self.job(id).standing.apply(record);

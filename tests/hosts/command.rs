@@ -73,9 +73,19 @@ fn how_it_ended_is_the_outcome() {
     assert_eq!((&coded["outcome"], &coded["code"]), (&"FAILED".into(), &"exit".into()), "{coded}");
     assert_eq!(coded["message"], "sh ended with 3, after saying \"no such colour\"");
     assert_eq!(coded["detail"], "no such colour\n");
+    rig::assert_used(&coded["meta"]);
     let signalled = once("signal");
-    assert_eq!((&signalled["outcome"], &signalled["code"]), (&"FAILED".into(), &"signal".into()));
+    assert_eq!((&signalled["outcome"], &signalled["code"]), (&"FAILED".into(), &"SIGSEGV".into()));
     assert_eq!(signalled["message"], "sh was killed by SIGSEGV (11)");
+    // With attempts left it is as with a plugin that crashes: the second time it is put away.
+    let mut twice = broker.cli(&["call", "sh", "--data", "signal", "--attempts", "5", "--json"]);
+    let crashed = run(&mut twice, SOON).code(1).json();
+    assert_eq!((&crashed["outcome"], &crashed["attempt"]), (&"QUARANTINED".into(), &2.into()), "{crashed}");
+    assert_eq!(crashed["message"], "its process crashed, 2 times: sh was killed by SIGSEGV (11)");
+    let id = crashed["id"].as_str().expect("an id");
+    let job = run(&mut broker.cli(&["job", id, "--json"]), SOON).success().json();
+    let first = &job["history"][0];
+    assert_eq!((&first["how"], &first["code"]), (&"crashed".into(), &"SIGSEGV".into()), "{job}");
     let mut late = broker.cli(&["call", "sh", "--data", "late", "--backoff-ms", "1"]);
     assert_eq!(run(&mut late, SOON).success().text(), "at last\n");
     host.stop(SOON).success();
@@ -89,16 +99,47 @@ fn a_command_that_is_to_stop_is_ended() {
         deaf) trap '' TERM; sleep 98762.5; sleep 98762.5 ;;
         *) echo served ;;
     esac"#;
-    let host = script(&broker, text, &["--grace", "100ms"]);
+    let host = script(&broker, text, &["--kill-grace", "100ms"]);
     let jobs = rig::submit(&broker, "sh", "deaf", 1);
     eventually("the command to run", SOON, || is_there("98762.5").then_some(()));
     run(&mut broker.cli(&["cancel", &jobs[0]]), SOON).success();
     eventually("the command to end", SOON, || (!is_there("98762.5")).then_some(()));
+    let seen = rig::evidence(&broker, &jobs[0], "SIGKILL");
+    assert_eq!(seen, "was told to stop (cancelled): SIGTERM\ngoes on 100 ms after SIGTERM: SIGKILL");
     let mut limited = broker.cli(&["call", "sh", "--data", "deaf", "--run-ms", "200", "--attempts", "1"]);
     assert!(run(&mut limited, SOON).code(1).error_text().contains("TIMED_OUT"));
     eventually("the command to end", SOON, || (!is_there("98762.5")).then_some(()));
     assert_eq!(call(&broker, "sh", "next").success().text(), "served\n");
     host.stop(SOON).success();
+}
+
+/// A host that is killed takes its commands along, and what they started; also after somebody has killed its guard.
+#[test]
+fn commands_do_not_outlive_a_host_that_is_killed() {
+    let broker = Broker::start(binary!());
+    let mut host = script(&broker, "sleep 98764.5; true", &[]);
+    let guard = children(host.pid()).into_iter().next().expect("a guard");
+    kill(guard);
+    rig::submit(&broker, "sh", "", 2);
+    eventually("the commands to run", SOON, || {
+        (rig::running(&broker).len() == 2 && is_there("98764.5")).then_some(())
+    });
+    host.kill();
+    eventually("the commands to end", SOON, || (!is_there("98764.5")).then_some(()));
+}
+
+/// The processes that a process has started.
+fn children(pid: u32) -> Vec<u32> {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).expect("Linux").flatten();
+    let lists = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok());
+    lists
+        .flat_map(|list| list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>())
+        .collect()
+}
+
+fn kill(pid: u32) {
+    // SAFETY: a signal to a process of this test.
+    assert_eq!(unsafe { libc::kill(pid as i32, libc::SIGKILL) }, 0);
 }
 
 /// When nothing may go on the command is killed, and its job is for others: not an attempt that failed.

@@ -86,6 +86,32 @@ pub(crate) fn submit(broker: &Broker, queue: &str, data: &str, count: usize) -> 
     (0..count).map(|_| submit().trim().to_owned()).collect()
 }
 
+/// Submits one job by these arguments and gives its id.
+#[track_caller]
+pub(crate) fn submit_with(broker: &Broker, arguments: &[&str]) -> String {
+    run(broker.cli(&["submit"]).args(arguments), SOON).success().text().trim().to_owned()
+}
+
+/// What was seen of the last attempt at a job, once that says something of `part`.
+#[track_caller]
+pub(crate) fn evidence(broker: &Broker, id: &str, part: &str) -> String {
+    eventually("evidence", SOON, || {
+        let job = run(&mut broker.cli(&["job", id, "--json"]), SOON).success().json();
+        let seen = job["history"].as_array()?.last()?["evidence"].as_str()?.to_owned();
+        seen.contains(part).then_some(seen)
+    })
+}
+
+/// Every fact of what an attempt used is there.
+#[track_caller]
+pub(crate) fn assert_used(meta: &Value) {
+    let fact = |name: &str| meta[name].as_str().and_then(|text| text.parse::<u64>().ok());
+    for name in ["run_us", "cpu_us", "page_faults", "page_faults_disk", "switches", "switches_forced"] {
+        assert!(fact(name).is_some(), "no {name} in {meta}");
+    }
+    assert!(fact("max_rss_bytes").is_some_and(|bytes| bytes > 100_000), "{meta}");
+}
+
 /// Waits for the result of a job.
 #[track_caller]
 pub(crate) fn result(broker: &Broker, id: &str) -> Finished {

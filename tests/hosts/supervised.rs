@@ -8,9 +8,13 @@ fn host(broker: &Broker, slots: &str) -> Host {
     host_with(broker, slots, "1m")
 }
 
+/// `grace` is that before SIGTERM, and behind a comma that before SIGKILL, if that is another.
 fn host_with(broker: &Broker, slots: &str, grace: &str) -> Host {
     let plugin = odd(broker.folder(), "odd", &[]).display().to_string();
-    let host = Host::start(broker, &["--load", &plugin, "--slots", slots, "--name", "odd", "--grace", grace]);
+    let (grace, kill_grace) = grace.split_once(',').unwrap_or((grace, grace));
+    let mut arguments = vec!["--load", &plugin, "--slots", slots, "--name", "odd"];
+    arguments.extend(["--grace", grace, "--kill-grace", kill_grace]);
+    let host = Host::start(broker, &arguments);
     host.ready();
     host
 }
@@ -104,19 +108,82 @@ fn a_host_that_is_sent_home_ends() {
     host.process.wait(SOON).success();
 }
 
-/// A handler in an endless loop, which hears of nothing: its time is over, its process is ended, and the slot serves the
-/// next job.
+/// A handler in an endless loop, which hears of nothing: its time is over, its process is ended step by step, the slot serves
+/// the next job, and the history says what was done and where it stood.
 #[test]
 fn a_job_that_does_not_stop_is_ended() {
     let broker = Broker::start(binary!());
     let host = host_with(&broker, "1", "200ms");
-    let mut spins = broker.cli(&["call", "odd", "--data", "spin", "--run-ms", "200", "--attempts", "1"]);
-    assert!(run(&mut spins, SOON).code(1).error_text().contains("TIMED_OUT"));
-    host.process.line_with("was told to stop and goes on after 200 ms", SOON);
-    host.process.line_with("was killed by SIGABRT (6) in spin_here (odd.so)", SOON);
+    let jobs = rig::submit_with(&broker, &["odd", "--data", "spin", "--run-ms", "200", "--attempts", "1"]);
+    assert!(rig::result(&broker, &jobs).code(1).error_text().contains("TIMED_OUT"));
+    host.process.line_with("was told to stop (out of time) and goes on after 200 ms: SIGTERM", SOON);
+    host.process.line_with("goes on 200 ms after SIGTERM: SIGKILL", SOON);
+    host.process.line_with("was killed by SIGKILL (9)", SOON);
+    let seen = rig::evidence(&broker, &jobs, "SIGKILL");
+    for part in
+        ["goes on after 200 ms: SIGTERM; where it stood:\n#0 spin_here+0x", "200 ms after SIGTERM: SIGKILL"]
+    {
+        assert!(seen.contains(part), "no {part:?} in {seen}");
+    }
     let jobs = rig::submit(&broker, "odd", "spin", 1);
     let before = rig::wait_until_running(&broker, 1);
     run(&mut broker.cli(&["cancel", &jobs[0]]), SOON).success();
     assert_ne!(rig::call(&broker, "odd", "pid").success().text(), before[0].to_string());
+    assert!(rig::evidence(&broker, &jobs[0], "SIGKILL").contains("told to stop (cancelled)"));
+    host.ends_well();
+}
+
+/// One that listens to nothing but returns after SIGTERM: its process ends in order, and is replaced all the same.
+#[test]
+fn a_job_that_returns_after_sigterm_costs_no_sigkill() {
+    let broker = Broker::start(binary!());
+    let host = host_with(&broker, "1", "200ms,1m");
+    let gate = broker.folder().join("gate");
+    let jobs = rig::submit(&broker, "odd", &format!("deaf{}", gate.display()), 1);
+    let before = rig::wait_until_running(&broker, 1);
+    run(&mut broker.cli(&["cancel", &jobs[0]]), SOON).success();
+    host.process.line_with("goes on after 200 ms: SIGTERM; it stands in wait_for (odd.so)", SOON);
+    std::fs::write(&gate, b"").expect("a file");
+    host.process.line_with("odd: fini", SOON);
+    assert_ne!(rig::call(&broker, "odd", "pid").success().text(), before[0].to_string());
+    assert!(!host.ends_well().error_text().contains("SIGKILL"));
+}
+
+/// The soft limit ends nothing: where the job stood is in the log and in its history, and it goes on.
+#[test]
+fn where_a_job_stood_at_its_soft_limit_is_kept() {
+    let broker = Broker::start(binary!());
+    for isolate in ["process", "thread"] {
+        let plugin = odd(broker.folder(), "odd", &[]).display().to_string();
+        let host = Host::start(
+            &broker,
+            &["--load", &plugin, "--slots", "2", "--isolate", isolate, "--grace", "100ms"],
+        );
+        host.ready();
+        let gate = broker.folder().join(isolate);
+        let path = gate.display().to_string();
+        let soft = || rig::submit_with(&broker, &["odd", "--data", &path, "--soft-ms", "100"]);
+        let jobs = [soft(), soft()];
+        for id in &jobs {
+            let seen = rig::evidence(&broker, id, "soft limit");
+            assert!(seen.contains("is past its soft limit; where it stood:\n#0 "), "{seen}");
+            assert!(seen.contains("wait_for+0x"), "{seen}");
+        }
+        std::fs::write(&gate, b"").expect("a file");
+        jobs.iter().for_each(|id| drop(rig::result(&broker, id).success()));
+        assert!(host.ends_well().error_text().contains("it stands in wait_for (odd.so)"));
+    }
+}
+
+/// What an attempt cost is among the facts of its result.
+#[test]
+fn what_an_attempt_used_is_in_its_result() {
+    let broker = Broker::start(binary!());
+    let host = host(&broker, "1");
+    let gate = broker.folder().join("gate");
+    std::fs::write(&gate, b"").expect("a file");
+    let mut asked = broker.cli(&["call", "odd", "--data", &gate.display().to_string(), "--json"]);
+    let meta = run(&mut asked, SOON).success().json()["meta"].clone();
+    rig::assert_used(&meta);
     host.ends_well();
 }

@@ -75,7 +75,6 @@ impl Options {
             queues: self.list("host.queues")?,
             slots: self.number("host.slots")?,
             first_slot: self.number("host.slot")?,
-            grace_ms: self.number("host.grace_ms")?,
             report: self.path("host.report")?,
             worker: self.worker_settings()?,
             register: self.register_settings()?,

@@ -4,33 +4,47 @@
 
 use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use forebay::api::Body;
+use forebay::api::{Body, Stop};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 
 use crate::cli::worker::ending::how;
+use crate::cli::worker::guard::Guard;
+use crate::cli::worker::limits::STOP_ASK;
 use crate::cli::worker::tail::{Tail, read_now};
+use crate::slot::reap;
 
-/// How often it is looked whether the job is to stop.
-const STOP_ASK: Duration = Duration::from_millis(50);
+/// What a process used, as facts of a result's meta.
+pub(super) type Facts = Vec<(&'static str, u64)>;
+
+/// A step that is taken because the job is to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    Term,
+    Kill,
+}
 
 /// How a process ended.
 pub(super) enum Ended {
     /// With 0: the result.
-    Well(Vec<u8>),
+    Well { result: Vec<u8>, used: Facts },
     /// Otherwise.
     Badly {
         /// For people.
         how: String,
-        /// For programs.
-        code: &'static str,
+        /// For programs: the name of the signal that it died of, or "exit".
+        code: String,
+        /// It died of a signal that it was not sent from here.
+        is_crash: bool,
         /// The end of its standard error.
         said: String,
+        used: Facts,
     },
     /// It could not be started.
     NotBegun(io::Error),
@@ -51,11 +65,12 @@ pub(super) struct Attempt {
     written: (usize, usize),
     output: Vec<u8>,
     said: Tail,
+    guard: Arc<Guard>,
 }
 
 impl Attempt {
     /// Starts the process.
-    pub(super) fn start(mut command: Command, input: &Body) -> io::Result<Attempt> {
+    pub(super) fn start(mut command: Command, input: &Body, guard: &Arc<Guard>) -> io::Result<Attempt> {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.process_group(0).spawn()?;
         let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
@@ -75,20 +90,23 @@ impl Attempt {
                 return Err(error);
             }
         };
+        guard.begun(group);
         let (input, written) = (input.clone(), (0, 0));
-        let (output, said) = (Vec::new(), Tail::default());
-        Ok(Attempt { child, handle, group, stdin, stdout, stderr, input, written, output, said })
+        let (output, said, guard) = (Vec::new(), Tail::default(), Arc::clone(guard));
+        Ok(Attempt { child, handle, group, stdin, stdout, stderr, input, written, output, said, guard })
     }
 
-    /// Feeds it and waits for its end. When the job is to stop it gets SIGTERM, and SIGKILL after `grace`; when everything
-    /// is over, SIGKILL.
+    /// Feeds it and waits for its end. When the job is to stop it gets SIGTERM, and SIGKILL after `grace`, each when `told` has
+    /// heard of it; when everything is over, SIGKILL.
     pub(super) fn finish(
         mut self,
         grace: Duration,
-        is_to_stop: impl Fn() -> bool,
+        stop: impl Fn() -> Stop,
+        told: impl Fn(Step),
         is_over: &AtomicBool,
     ) -> Ended {
         let mut kill_at: Option<Instant> = None;
+        let mut is_killed = false;
         let mut is_cut_off = false;
         loop {
             let has_ended = self.wait();
@@ -102,23 +120,32 @@ impl Attempt {
                 self.signal(Signal::KILL);
             }
             match kill_at {
-                None if is_to_stop() => {
+                None if stop().0 != 0 => {
+                    told(Step::Term);
                     self.signal(Signal::TERM);
                     kill_at = Some(Instant::now() + grace);
                 }
-                Some(at) if at <= Instant::now() => self.signal(Signal::KILL),
+                Some(at) if at <= Instant::now() && !is_killed => {
+                    told(Step::Kill);
+                    is_killed = true;
+                    self.signal(Signal::KILL);
+                }
                 _ => {}
             }
         }
         // Its number is its group's and still its own: it was not waited for yet.
         self.signal(Signal::KILL);
-        let status = self.child.wait().unwrap_or_default();
+        self.guard.ended(self.group);
+        let (status, used) = reap::wait(&self.child)
+            .map_or_else(|_| Default::default(), |(status, used)| (status, used.facts()));
         match status.code() {
             _ if is_cut_off => Ended::CutOff,
-            Some(0) => Ended::Well(self.output),
+            Some(0) => Ended::Well { result: self.output, used },
             code => {
-                let code = if code.is_some() { "exit" } else { "signal" };
-                Ended::Badly { how: how(status), code, said: self.said.text() }
+                let signal = status.signal().and_then(signal_hook::low_level::signal_name);
+                let is_crash = code.is_none() && kill_at.is_none();
+                let code = signal.unwrap_or("exit").to_owned();
+                Ended::Badly { how: how(status), code, is_crash, said: self.said.text(), used }
             }
         }
     }

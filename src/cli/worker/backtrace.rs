@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
@@ -43,15 +44,35 @@ struct Names {
 }
 
 /// The functions from the crash outward; none when the process left nothing.
-pub(super) fn of(report: &File) -> Vec<Frame> {
+pub(super) fn of_crash(report: &File) -> Vec<Frame> {
+    left_at(report, crash::AT)
+}
+
+/// The functions from where it stood outward when it was asked for the `number`-th time; `None` when there is no answer yet.
+pub(super) fn of_answer(report: &File, number: u32) -> Option<Vec<Frame>> {
+    let mut answered = [0; 8];
+    report.read_exact_at(&mut answered, crash::ANSWERED_AT).ok()?;
+    (u64::from_ne_bytes(answered) == u64::from(number)).then(|| left_at(report, crash::ASKED_AT))
+}
+
+/// Puts the `number`-th question: where does this thread stand?
+pub(super) fn ask(report: &File, thread: u32, number: u32) -> io::Result<()> {
+    let mut question = [0; 8];
+    question[..4].copy_from_slice(&thread.to_ne_bytes());
+    question[4..].copy_from_slice(&number.to_ne_bytes());
+    report.write_all_at(&question, crash::QUESTION_AT)
+}
+
+fn left_at(report: &File, at: u64) -> Vec<Frame> {
     let mut words = [0; (crash::FRAMES_MAX + 2) * 8];
-    if report.read_exact_at(&mut words, crash::AT).is_err() {
+    if report.read_exact_at(&mut words, at).is_err() {
         return Vec::new();
     }
     let words: Vec<u64> =
         words.chunks_exact(8).map(|word| u64::from_ne_bytes(word.try_into().unwrap_or_default())).collect();
     let mut maps = vec![0; MAPS_LEN_MAX];
-    let len = report.read_at(&mut maps, crash::MAPS_AT).unwrap_or(0);
+    let len = report.read_at(&mut maps, at + crash::MAPS_BEHIND).unwrap_or(0);
+    let len = maps[..len].iter().position(|byte| *byte == 0).unwrap_or(len);
     let maps = String::from_utf8_lossy(&maps[..len]).into_owned();
     let mappings: Vec<Mapping<'_>> = maps.lines().filter_map(mapping).collect();
     let count = usize::try_from(words[0]).unwrap_or(0).min(crash::FRAMES_MAX);
@@ -79,6 +100,11 @@ fn is_ours(file: &str) -> bool {
 /// Whether a file is the C library.
 fn is_libc(file: &str) -> bool {
     file.starts_with("libc.") || file.starts_with("libc-")
+}
+
+/// The functions, a line each, as they stand in logs and histories.
+pub(super) fn lines(frames: &[Frame]) -> String {
+    frames.iter().enumerate().map(|(i, frame)| format!("\n#{i} {frame}")).collect()
 }
 
 /// The function to name in one sentence: the first that is not the C library's own, as abort is.

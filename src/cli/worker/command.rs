@@ -14,8 +14,11 @@ use forebay::api::slots::{Handler, Host, HostSettings, Slot};
 use forebay::api::{Failure, Job, Retry};
 
 use crate::cli::exit::{Exit, Failed};
-use crate::cli::worker::attempt::{Attempt, Ended};
+use crate::cli::worker::attempt::{Attempt, Ended, Step};
 use crate::cli::worker::ending::last_line;
+use crate::cli::worker::escalate::why;
+use crate::cli::worker::guard::Guard;
+use crate::cli::worker::verdict::{Seen, Teller};
 use crate::cli::{show, signals, time};
 
 /// What is run for each job.
@@ -27,6 +30,8 @@ pub(super) struct CommandLine {
     endpoint: Option<String>,
     /// How long a command has between SIGTERM and SIGKILL.
     grace: Duration,
+    guard: Arc<Guard>,
+    teller: Teller,
     /// Set when nothing may go on.
     is_over: Arc<AtomicBool>,
 }
@@ -38,7 +43,12 @@ struct CommandSlot<'a> {
 
 impl CommandLine {
     /// A command line whose program is there.
-    pub(super) fn new(words: &[OsString], endpoint: Option<String>, grace: Duration) -> Result<Self, Failed> {
+    pub(super) fn new(
+        words: &[OsString],
+        endpoint: Option<String>,
+        grace: Duration,
+        teller: Teller,
+    ) -> Result<Self, Failed> {
         let (program, arguments) =
             words.split_first().ok_or_else(|| Failed::usage("there is no command after `--`"))?;
         let found = find(program).ok_or_else(|| {
@@ -50,6 +60,8 @@ impl CommandLine {
             arguments: arguments.to_vec(),
             endpoint,
             grace,
+            guard: Arc::new(Guard::start()?),
+            teller,
             is_over: Arc::default(),
         })
     }
@@ -110,18 +122,34 @@ impl CommandLine {
         command
     }
 
+    /// Has the job's history say that its command is ended, and why.
+    fn tell(&self, job: &Job, step: Step) {
+        let text = match step {
+            Step::Term => format!("was told to stop ({}): SIGTERM", why(job.stop())),
+            Step::Kill => format!("goes on {} after SIGTERM: SIGKILL", time::show(self.grace)),
+        };
+        log::info!(target: "host", "job={} {text}", job.id());
+        let (pid, id, attempt) = (std::process::id(), job.id(), job.attempt());
+        self.teller.tell_seen(Seen { pid, id, attempt, text });
+    }
+
     /// Answers the job with how its process ended.
     fn answer(&self, job: &Job, ended: Ended) {
         let name = &self.name;
         let answered = match ended {
-            Ended::Well(result) => match job.complete(result) {
-                Err(failure) if !job.is_answered() => {
-                    job.fail(Retry::Never, "too_large", &format!("{name}: {failure}"), "")
+            Ended::Well { result, used } => {
+                job.measure(move || used.clone());
+                match job.complete(result) {
+                    Err(failure) if !job.is_answered() => {
+                        job.fail(Retry::Never, "too_large", &format!("{name}: {failure}"), "")
+                    }
+                    answered => answered,
                 }
-                answered => answered,
-            },
-            Ended::Badly { how, code, said } => {
-                job.fail(Retry::Policy, code, &format!("{name} {how}{}", last_line(&said)), &said)
+            }
+            Ended::Badly { how, code, is_crash, said, used } => {
+                job.measure(move || used.clone());
+                let retry = if is_crash { Retry::Crashed } else { Retry::Policy };
+                job.fail(retry, &code, &format!("{name} {how}{}", last_line(&said)), &said)
             }
             Ended::NotBegun(error) => {
                 job.fail(Retry::Policy, "cannot_run", &format!("{name} cannot be run: {error}"), "")
@@ -151,8 +179,11 @@ impl Handler for CommandLine {
 impl Slot for CommandSlot<'_> {
     fn handle(&mut self, job: Job) {
         let command = self.line.command(self.slot, &job);
-        let ended = match Attempt::start(command, job.body()) {
-            Ok(attempt) => attempt.finish(self.line.grace, || job.stop().0 != 0, &self.line.is_over),
+        let ended = match Attempt::start(command, job.body(), &self.line.guard) {
+            Ok(attempt) => {
+                let told = |step| self.line.tell(&job, step);
+                attempt.finish(self.line.grace, || job.stop(), told, &self.line.is_over)
+            }
             Err(error) => Ended::NotBegun(error),
         };
         self.line.answer(&job, ended);

@@ -9,6 +9,9 @@ mod backtrace;
 mod command;
 mod drain;
 mod ending;
+mod escalate;
+mod guard;
+mod limits;
 mod places;
 mod process;
 mod slot;
@@ -27,6 +30,7 @@ use crate::cli::exit::{Exit, Failed};
 use crate::cli::flags::{Sources, split};
 use crate::cli::time;
 
+pub(crate) use guard::GuardCommand;
 pub(crate) use places::{absolute, library};
 pub(crate) use slot::{SlotCommand, open};
 
@@ -40,10 +44,11 @@ pub(crate) use slot::{SlotCommand, open};
 /// With a command after `--` each job is a process: the payload is its standard input, the result its standard output. It
 /// went well with exit code 0; else the attempt failed, and the job's detail has the end of standard error. FOREBAY_ID,
 /// FOREBAY_QUEUE, FOREBAY_ATTEMPT, FOREBAY_ATTEMPTS_MAX, FOREBAY_TIME_LEFT_MS, FOREBAY_SLOT and FOREBAY_HEADER_NAME for each
-/// header tell it the rest. A job that is cancelled or out of time gets SIGTERM and, after --grace, SIGKILL, with all it
-/// started.
+/// header tell it the rest. One that is ended by a signal of its own has crashed, and its job is quarantined the second time.
 ///
-/// A plugin's job that is told to stop and goes on for longer than --grace ends its process.
+/// A job that is cancelled or out of time is told so. A plugin's that goes on for --grace is ended with its process: by
+/// SIGTERM, and after --kill-grace by SIGKILL. A command gets SIGTERM at once and SIGKILL after --kill-grace, with all it started.
+/// The job's history has each step and where a plugin's job stood; so it has at the job's soft limit.
 ///
 /// When all are ready `N slots serve QUEUES` is printed on standard output.
 #[derive(Args, Debug)]
@@ -103,11 +108,14 @@ struct Host {
     #[arg(long)]
     name: Option<String>,
     /// How long running jobs may take to end after SIGTERM, such as 30s.
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = time::parse)]
+    #[arg(long, value_name = "TIME", default_value = limits::DRAIN, value_parser = time::parse)]
     drain: Duration,
-    /// How long a job may go on after it was told to stop, such as 5s; then its process is ended.
-    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = time::parse)]
+    /// How long a plugin's job may go on after it was told to stop, such as 5s; then its process gets SIGTERM.
+    #[arg(long, value_name = "TIME", default_value = limits::GRACE, value_parser = time::parse)]
     grace: Duration,
+    /// How long a process has between SIGTERM and SIGKILL when its job was told to stop.
+    #[arg(long, value_name = "TIME", default_value = limits::KILL_GRACE, value_parser = time::parse)]
+    kill_grace: Duration,
     /// The broker's address: ipc://PATH, tcp://HOST:PORT; several, separated by commas, are tried in turn.
     /// Default: $FOREBAY_BROKER, else the address of this user's own broker on this machine.
     #[arg(short, long, value_name = "ADDRESS")]
@@ -135,7 +143,9 @@ impl Host {
     fn run(self) -> Result<Exit, Failed> {
         journal::set_levels(&self.log)?;
         if !self.command.is_empty() {
-            let line = command::CommandLine::new(&self.command, self.endpoint.clone(), self.grace)?;
+            let teller = self.teller()?;
+            let line =
+                command::CommandLine::new(&self.command, self.endpoint.clone(), self.kill_grace, teller)?;
             let mut options = self.sources.options()?;
             for (key, value) in self.options(self.slots.unwrap_or_else(cores))? {
                 options.set(&key, &value.replace("{slot}", "0"))?;
@@ -146,10 +156,15 @@ impl Host {
             return Err(Failed::usage("who does the jobs? right would be --load FILE, or `-- COMMAND`"));
         }
         let plan = self.plan()?;
+        let patience = escalate::Patience { grace: self.grace, kill_grace: self.kill_grace };
+        supervise::run(&plan, self.drain, patience, &self.teller()?)
+    }
+
+    /// Who tells the broker what the host sees, with the keys of the workers.
+    fn teller(&self) -> Result<verdict::Teller, Failed> {
         let keys = self.sources.options()?.worker_settings()?.keys;
         let client = ClientSettings { keys, ..ClientSettings::default() };
-        let teller = verdict::Teller::start(self.endpoint.clone(), client)?;
-        supervise::run(&plan, self.drain, &teller)
+        verdict::Teller::start(self.endpoint.clone(), client)
     }
 
     /// What each slot process is told.
@@ -159,8 +174,7 @@ impl Host {
             Isolate::Process => (slots, 1),
             Isolate::Thread => (1, slots),
         };
-        let mut options = self.options(threads)?;
-        options.push(("host.grace_ms".to_owned(), self.grace.as_millis().to_string()));
+        let options = self.options(threads)?;
         // What is wrong in a file or behind --set is said once, and not by each process.
         let mut checked = self.sources.options()?;
         for (key, value) in &options {

@@ -14,7 +14,7 @@ use std::sync::mpsc::Sender;
 use std::thread;
 use std::time::Instant;
 
-use forebay::api::report;
+use forebay::api::report::{self, Doing, Told};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::MemfdFlags;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
@@ -22,6 +22,8 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use crate::cli::exit::{Exit, Failed};
 use crate::cli::flags::Sources;
 use crate::cli::worker::backtrace::{self, Frame};
+use crate::cli::worker::escalate::Watched;
+use crate::cli::worker::limits::STAND_PATIENCE;
 use crate::cli::worker::tail::Tail;
 
 /// What the processes of a host are told.
@@ -40,7 +42,15 @@ pub(super) struct Plan {
 /// A process that was started.
 pub(super) struct Process {
     pub(super) id: u32,
+    /// The number of its first slot.
+    pub(super) slot: u32,
     pub(super) begun: Instant,
+    /// Its slots, by what they do.
+    watched: Vec<Watched>,
+    /// Questions that were put to it.
+    asked: u32,
+    /// It was signalled because a job in it did not stop.
+    pub(super) is_condemned: bool,
     handle: Arc<OwnedFd>,
     report: File,
 }
@@ -109,7 +119,16 @@ impl Process {
             let _ = tell.send(Ended { place, ..ended }.into());
         };
         thread::Builder::new().name(format!("watch-{slot}")).spawn(watch).map_err(said)?;
-        Ok(Process { id, begun: Instant::now(), handle, report })
+        Ok(Process {
+            id,
+            slot,
+            begun: Instant::now(),
+            watched: vec![Watched::default(); plan.threads as usize],
+            asked: 0,
+            is_condemned: false,
+            handle,
+            report,
+        })
     }
 
     /// Sends it a signal; nothing if it has ended.
@@ -117,9 +136,50 @@ impl Process {
         let _ = pidfd_send_signal(&self.handle, signal);
     }
 
+    /// Sends it a signal because a job in it did not stop.
+    pub(super) fn condemn(&mut self, signal: Signal) {
+        self.is_condemned = true;
+        self.signal(signal);
+    }
+
     /// Where it stood when it crashed.
     pub(super) fn backtrace(&self) -> Vec<Frame> {
-        backtrace::of(&self.report)
+        backtrace::of_crash(&self.report)
+    }
+
+    /// Where one of its threads stands now; nothing when it does not tell.
+    pub(super) fn stands(&mut self, thread: u32) -> Vec<Frame> {
+        self.asked += 1;
+        if backtrace::ask(&self.report, thread, self.asked).is_err() {
+            return Vec::new();
+        }
+        self.signal(Signal::URG);
+        let until = Instant::now() + STAND_PATIENCE;
+        loop {
+            match backtrace::of_answer(&self.report, self.asked) {
+                Some(frames) => return frames,
+                None if Instant::now() >= until => return Vec::new(),
+                None => thread::sleep(STAND_PATIENCE / 200),
+            }
+        }
+    }
+
+    /// Its slots.
+    pub(super) fn threads(&self) -> u32 {
+        self.watched.len() as u32
+    }
+
+    /// How far it has come with the job in one of its slots.
+    pub(super) fn watched(&mut self, index: u32) -> &mut Watched {
+        &mut self.watched[index as usize]
+    }
+
+    /// The job in one of its slots, what that was told, and the thread that does it.
+    pub(super) fn job(&self, index: u32) -> Option<(Doing, Told, u32)> {
+        let place = report::place(&self.report, index).ok()?;
+        let doing = place.doing?;
+        let told = report::told(&self.report, index, &doing).ok()?;
+        Some((doing, told, place.thread))
     }
 
     /// The queues it serves, once it is ready.
@@ -128,9 +188,9 @@ impl Process {
     }
 
     /// Jobs it has handled.
-    pub(super) fn handled(&self, threads: u32) -> u64 {
+    pub(super) fn handled(&self) -> u64 {
         let handled = |index| report::place(&self.report, index).map_or(0, |place| place.handled);
-        (0..threads).map(handled).sum()
+        (0..self.threads()).map(handled).sum()
     }
 }
 

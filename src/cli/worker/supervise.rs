@@ -10,20 +10,11 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use crate::cli::exit::{Exit, Failed};
+use crate::cli::worker::escalate::{self, Patience};
+use crate::cli::worker::limits::{BACKOFF, BACKOFF_MAX, FIRST_ALONE, READY_ASK, UNREADY_MAX};
 use crate::cli::worker::process::{Ended, Plan, Process};
 use crate::cli::worker::verdict::{Teller, Verdict};
 use crate::cli::{show, signals, time};
-
-/// The wait before the second restart in a row; it doubles with each.
-const BACKOFF: Duration = Duration::from_millis(100);
-/// The longest such wait, and the life after which a process counts as sound.
-const BACKOFF_MAX: Duration = Duration::from_secs(10);
-/// So many ends in a row before a process was ready end the host.
-const UNREADY_MAX: u32 = 5;
-/// How long the others wait for the first process to be ready, so that what is wrong with all is said once.
-const FIRST_ALONE: Duration = Duration::from_millis(300);
-/// How often a process that begins is asked whether it is ready.
-const READY_ASK: Duration = Duration::from_millis(10);
 
 /// What the host hears of.
 enum News {
@@ -55,6 +46,9 @@ struct Supervisor<'a> {
     plan: &'a Plan,
     teller: &'a Teller,
     drain: Duration,
+    patience: Patience,
+    /// When the jobs in hand are looked at again.
+    look_at: Instant,
     seats: Vec<Seat>,
     tell: Sender<News>,
     news: Receiver<News>,
@@ -65,7 +59,7 @@ struct Supervisor<'a> {
 }
 
 /// Looks after the processes of `plan` until all have ended: they were drained, or sent home by the broker.
-pub(super) fn run(plan: &Plan, drain: Duration, teller: &Teller) -> Result<Exit, Failed> {
+pub(super) fn run(plan: &Plan, drain: Duration, patience: Patience, teller: &Teller) -> Result<Exit, Failed> {
     let (tell, news) = mpsc::channel();
     let told = tell.clone();
     signals::on_stop(move |count| {
@@ -78,6 +72,8 @@ pub(super) fn run(plan: &Plan, drain: Duration, teller: &Teller) -> Result<Exit,
         plan,
         teller,
         drain,
+        patience,
+        look_at: now,
         seats,
         tell,
         news,
@@ -94,6 +90,7 @@ impl Supervisor<'_> {
             let now = Instant::now();
             self.start_due(now);
             self.ask_ready()?;
+            self.look(now);
             if self.kill_at.is_some_and(|at| at <= now) {
                 self.kill();
             }
@@ -109,11 +106,24 @@ impl Supervisor<'_> {
         }
     }
 
+    /// Looks at the jobs in hand, and ends those that were told to and do not.
+    fn look(&mut self, now: Instant) {
+        if now < self.look_at {
+            return;
+        }
+        self.look_at = now + self.patience.look();
+        for process in self.seats.iter_mut().filter_map(|seat| seat.process.as_mut()) {
+            escalate::look(process, now, self.patience, self.teller);
+        }
+    }
+
     /// Waits for news, at most until there is something to do.
     fn next_news(&self, now: Instant) -> Option<News> {
         let is_beginning = self.seats.iter().any(|seat| seat.process.is_some() && !seat.is_ready);
+        let look = self.seats.iter().any(|seat| seat.is_ready).then_some(self.look_at);
         let ask = is_beginning.then(|| now + READY_ASK);
-        let due = self.seats.iter().filter_map(|seat| seat.due).chain(self.kill_at).chain(ask).min();
+        let due =
+            self.seats.iter().filter_map(|seat| seat.due).chain(self.kill_at).chain(ask).chain(look).min();
         match due {
             None => self.news.recv().ok(),
             Some(due) => self.news.recv_timeout(due.saturating_duration_since(now)).ok(),
@@ -177,11 +187,12 @@ impl Supervisor<'_> {
         if self.kill_at.is_some() {
             return;
         }
-        if status.success() && was_ready {
+        if status.success() && was_ready && !process.is_condemned {
             log::info!(target: "host", "slot {place}: process {} was sent home", process.id);
             return;
         }
-        let is_sound = process.handled(self.plan.threads) > 0 || process.begun.elapsed() >= BACKOFF_MAX;
+        let is_sound =
+            process.is_condemned || process.handled() > 0 || process.begun.elapsed() >= BACKOFF_MAX;
         if is_sound {
             seat.ends = 0;
         }

@@ -3,8 +3,7 @@
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 
-/// Bytes that are kept.
-const TAIL_LEN: usize = 8 << 10;
+use crate::cli::worker::limits::TAIL_LEN;
 
 /// The last bytes of a stream.
 #[derive(Default)]

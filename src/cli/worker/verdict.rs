@@ -1,23 +1,21 @@
-//! What a host tells the broker of a process that crashed: at once, so that its job does not wait for the connection to come
-//! back, and with the evidence.
+//! What a host tells the broker of its processes: that one crashed, at once, so that its job does not wait for the connection to
+//! come back, and with the evidence; and what it saw of an attempt.
 //!
 //! Invariant: telling happens on a thread of its own, so that a broker that is away keeps nobody from being started again.
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
-use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use forebay::api::{Client, ClientSettings, Failure};
+use forebay::api::{Client, ClientSettings, Failure, JobId};
 
 use crate::cli::exit::{Exit, Failed};
-use crate::cli::worker::backtrace::culprit;
+use crate::cli::worker::backtrace::{culprit, lines};
 use crate::cli::worker::ending::{how, last_line};
+use crate::cli::worker::limits::TELL_PATIENCE;
 use crate::cli::worker::process::Process;
-
-/// How long the broker may take to hear of one crash.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How a process ended.
 pub(super) struct Verdict {
@@ -29,9 +27,28 @@ pub(super) struct Verdict {
     detail: String,
 }
 
+/// What was seen of an attempt in a process.
+pub(super) struct Seen {
+    pub(super) pid: u32,
+    pub(super) id: JobId,
+    pub(super) attempt: u32,
+    pub(super) text: String,
+}
+
+/// Something to tell.
+enum Word {
+    Crashed(Verdict),
+    /// `done` hears that the broker has heard, or cannot.
+    Seen {
+        seen: Seen,
+        done: Option<SyncSender<()>>,
+    },
+}
+
 /// Tells the broker.
+#[derive(Debug)]
 pub(super) struct Teller {
-    tell: Option<Sender<Verdict>>,
+    tell: Option<Sender<Word>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -47,9 +64,7 @@ impl Verdict {
         if !frames.is_empty() {
             detail.push_str("\nwhere it stood:");
         }
-        for (i, frame) in frames.iter().enumerate() {
-            detail.push_str(&format!("\n#{i} {frame}"));
-        }
+        detail.push_str(&lines(&frames));
         if !said.is_empty() {
             detail = format!("{detail}\nthe end of its standard error:\n{said}");
         }
@@ -76,9 +91,26 @@ impl Teller {
 
     /// Tells of one process.
     pub(super) fn tell(&self, verdict: Verdict) {
+        self.send(Word::Crashed(verdict));
+    }
+
+    /// Tells what was seen of an attempt.
+    pub(super) fn tell_seen(&self, seen: Seen) {
+        self.send(Word::Seen { seen, done: None });
+    }
+
+    /// The same before something is done that may end the process: the broker believes it of processes that are there. Waits
+    /// until it has heard it, though not for longer than `limit`.
+    pub(super) fn tell_seen_first(&self, seen: Seen, limit: Duration) {
+        let (done, heard) = mpsc::sync_channel(1);
+        self.send(Word::Seen { seen, done: Some(done) });
+        let _ = heard.recv_timeout(limit);
+    }
+
+    fn send(&self, word: Word) {
         if let Some(tell) = &self.tell {
-            // The thread ends after its last verdict only.
-            let _ = tell.send(verdict);
+            // The thread ends after its last word only.
+            let _ = tell.send(word);
         }
     }
 }
@@ -92,11 +124,15 @@ impl Drop for Teller {
     }
 }
 
-fn tell_all(endpoint: Option<&str>, settings: &ClientSettings, told: &Receiver<Verdict>) {
+fn tell_all(endpoint: Option<&str>, settings: &ClientSettings, told: &Receiver<Word>) {
     let mut client = None;
-    for verdict in told {
-        if let Err(failure) = tell(&mut client, endpoint, settings, &verdict) {
-            log::info!(target: "host", "the broker was not told how process {} ended: {failure}", verdict.pid);
+    for word in told {
+        let (command, pid) = (word.command(), word.pid());
+        if let Err(failure) = tell(&mut client, endpoint, settings, command, &word.arguments()) {
+            log::info!(target: "host", "the broker did not hear of process {pid}: {command}: {failure}");
+        }
+        if let Word::Seen { done: Some(done), .. } = word {
+            let _ = done.send(());
         }
     }
 }
@@ -105,19 +141,46 @@ fn tell(
     client: &mut Option<Client>,
     endpoint: Option<&str>,
     settings: &ClientSettings,
-    verdict: &Verdict,
+    command: &str,
+    said: &[(String, String)],
 ) -> Result<(), Failure> {
     let client = match client {
         Some(client) => client,
         None => client.insert(Client::open(endpoint, settings.clone())?),
     };
-    let said = [
-        ("pid", verdict.pid.to_string()),
-        ("code", verdict.code.clone()),
-        ("message", verdict.message.clone()),
-        ("detail", verdict.detail.clone()),
-    ];
-    let said: Vec<(String, String)> = said.map(|(key, value)| (key.to_owned(), value)).into();
-    client.admin("worker.crashed", &said, Some(PATIENCE))?;
+    client.admin(command, said, Some(TELL_PATIENCE))?;
     Ok(())
+}
+
+impl Word {
+    fn command(&self) -> &'static str {
+        match self {
+            Word::Crashed(_) => "worker.crashed",
+            Word::Seen { .. } => "worker.seen",
+        }
+    }
+
+    fn pid(&self) -> u32 {
+        match self {
+            Word::Crashed(verdict) => verdict.pid,
+            Word::Seen { seen, .. } => seen.pid,
+        }
+    }
+
+    fn arguments(&self) -> Vec<(String, String)> {
+        let said = match self {
+            Word::Crashed(verdict) => vec![
+                ("code", verdict.code.clone()),
+                ("message", verdict.message.clone()),
+                ("detail", verdict.detail.clone()),
+            ],
+            Word::Seen { seen, .. } => vec![
+                ("id", seen.id.to_string()),
+                ("attempt", seen.attempt.to_string()),
+                ("text", seen.text.clone()),
+            ],
+        };
+        let pid = ("pid", self.pid().to_string());
+        std::iter::once(pid).chain(said).map(|(key, value)| (key.to_owned(), value)).collect()
+    }
 }

@@ -150,6 +150,7 @@ impl<J: Jobs> Broker<J> {
             "clients.list" => return self.list_peers(now, session, tag, said, PeerKind::Client),
             "worker.drain" => return self.drain_named(now, session, tag, said),
             "worker.crashed" => return self.hear_of_crash(now, session, tag, said),
+            "worker.seen" => (self.hear_of_attempt(session, &mut said)?, Shape::Plain),
             _ => {
                 return Err(Failure::new(
                     Status::NotFound,
@@ -231,13 +232,33 @@ impl<J: Jobs> Broker<J> {
         let (code, message) = (text(said.need("code")?), text(said.need("message")?));
         let detail = text(said.take("detail").unwrap_or_default());
         said.finish()?;
-        let Some(asker) = self.sessions.get(&session) else { return Ok(()) };
-        let (host, user) = (asker.host.clone(), asker.asker.owner.user.clone());
+        let found = self.workers_of_process(session, pid)?;
+        let crash = Crash { code, message, detail };
+        let lost: usize = found.into_iter().map(|id| self.crashed(now, id, crash.clone())).sum();
+        self.reply(session, tag, Shape::Plain, Answer::Json(json!({ "lost": lost })));
+        Ok(())
+    }
+
+    /// The asker, on the worker's own host and of its user, looks after a process that makes an attempt and says what it saw.
+    fn hear_of_attempt(&mut self, session: SessionId, said: &mut Arguments<'_>) -> Result<Admin, Failure> {
+        let pid = said.need_number("pid")?;
+        let (id, attempt) = (said.need_id()?, said.need_number("attempt")?);
+        let text = said.need("text")?.to_owned();
+        let found = self.workers_of_process(session, pid)?;
+        let worker = found.first().and_then(|id| self.sessions.get(id)).map(Session::shown_name);
+        let attempt = u32::try_from(attempt).unwrap_or(u32::MAX);
+        Ok(Admin::Seen { id, attempt, worker: worker.unwrap_or_default().to_string(), text })
+    }
+
+    /// The workers of a process on the asker's own host and of its user.
+    fn workers_of_process(&self, asker: SessionId, pid: u64) -> Result<Vec<SessionId>, Failure> {
+        let Some(asker) = self.sessions.get(&asker) else { return Ok(Vec::new()) };
+        let (host, user) = (&asker.host, &asker.asker.owner.user);
         let is_it = |known: &Session| {
             known.kind() == PeerKind::Worker
                 && u64::from(known.pid) == pid
-                && known.host == host
-                && known.asker.owner.user == user
+                && known.host == *host
+                && known.asker.owner.user == *user
         };
         let found: Vec<SessionId> =
             self.sessions.iter().filter(|(_, known)| is_it(known)).map(|(id, _)| *id).collect();
@@ -246,10 +267,7 @@ impl<J: Jobs> Broker<J> {
                 format!("no worker of process {pid} on {host} is here; workers.list names those that are");
             return Err(Failure::new(Status::NotFound, text));
         }
-        let crash = Crash { code, message, detail };
-        let lost: usize = found.into_iter().map(|id| self.crashed(now, id, crash.clone())).sum();
-        self.reply(session, tag, Shape::Plain, Answer::Json(json!({ "lost": lost })));
-        Ok(())
+        Ok(found)
     }
 
     /// Sends a REPLY.

@@ -7,6 +7,7 @@ mod jobs;
 mod quarantine;
 mod queues;
 mod runs;
+mod seen;
 mod show;
 
 use serde_json::{Value, json};
@@ -41,6 +42,7 @@ impl JobTable {
             Admin::Quarantined { id, bytes, by } => self.show_quarantined(now, *id, *bytes, by),
             Admin::Requeue { id, by } => self.requeue_quarantined(now, *id, by),
             Admin::Drop { id, by } => self.drop_quarantined(now, *id, by),
+            Admin::Seen { id, attempt, worker, text } => self.see_attempt(*id, *attempt, worker, text),
             Admin::Events { since, limit, queue, by } => {
                 Ok(self.list_events(*since, *limit, queue.as_ref(), by))
             }

@@ -43,6 +43,7 @@ impl JobTable {
             ended_wall_ms: 0,
             how: RUNNING.into(),
             error: None,
+            evidence: None,
         });
         let (durable, id, attempt) = (job.durable, job.id, job.attempts);
         self.counters.started += 1;
@@ -187,6 +188,9 @@ impl JobTable {
 
     /// The application's own failure: another attempt after a wait, or the end.
     fn fail(&mut self, now: Now, slot: u32, fault: Fault) {
+        if fault.retry == Retry::Crashed && self.count_crash(now, slot, &fault) {
+            return;
+        }
         let job = self.job_mut(slot);
         let last = job.attempts >= job.rules.attempts + u32::from(planted(Planted::ExceedAttempts));
         if last || fault.retry == Retry::Never {
@@ -204,6 +208,27 @@ impl JobTable {
         };
         self.counters.retried += 1;
         self.wait_again(now, slot, wait_ms, "failed");
+    }
+
+    /// It took down the process that did it, and nobody else's: a loss of its own. Whether that was all there is to say, and
+    /// not its last attempt.
+    fn count_crash(&mut self, now: Now, slot: u32, fault: &Fault) -> bool {
+        let job = self.job_mut(slot);
+        job.losses += 1;
+        let (losses, last) = (job.losses, job.attempts >= job.rules.attempts);
+        self.counters.losses += 1;
+        let crash =
+            Crash { code: fault.code.clone(), message: fault.message.clone(), detail: fault.detail.clone() };
+        if losses >= LOSSES_MAX {
+            let message = format!("its process crashed, {losses} times");
+            let close = Close { code: "quarantined".into(), message, ..Close::new(Outcome::Quarantined) };
+            self.close(now, slot, Close { meta: fault.meta.clone(), ..close.after(Some(&crash)) });
+        } else if !last {
+            let error = AttemptError::new(&crash.code, &crash.message);
+            self.job_mut(slot).note_attempt_end("crashed", error, now.wall_ms);
+            self.wait_again(now, slot, 0, "worker crashed");
+        }
+        losses >= LOSSES_MAX || !last
     }
 
     /// min(max, backoff * 2^n) with full jitter, n counting from the first failure.

@@ -83,6 +83,7 @@ impl JobTable {
                 ended_wall_ms: 0,
                 how: RUNNING.into(),
                 error: None,
+                evidence: None,
             }),
         }
         let (durable, id) = (job.durable, job.id);

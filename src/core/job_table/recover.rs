@@ -123,6 +123,7 @@ impl JobTable {
             | Record::Requeued { id, .. }
             | Record::Child { id, .. }
             | Record::StageClosed { id, .. }
+            | Record::Seen { id, .. }
             | Record::Stands { id, .. } => {
                 self.replay_on(id, replayed, |job| job.standing.apply(&record));
             }

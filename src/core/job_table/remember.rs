@@ -71,6 +71,12 @@ impl Past {
         self.jobs.get(at as usize).map(|(_, _, job)| job)
     }
 
+    /// Its attempts, to add to them what was seen late.
+    pub(super) fn history_mut(&mut self, id: &JobId) -> Option<&mut Vec<Attempt>> {
+        let at = self.numbers.get(id)? - self.first;
+        self.jobs.get_mut(at as usize).map(|(_, _, job)| &mut job.history)
+    }
+
     /// All of them, in the order in which they went.
     pub(super) fn iter(&self) -> impl Iterator<Item = (JobId, &PastJob)> {
         let numbered = (self.first..).zip(&self.jobs);

@@ -15,6 +15,11 @@ use crate::run::gate::{self, lock, wait_on};
 use crate::run::worker::{Request, Shared};
 use crate::wire::command::{Fault, Grant};
 
+/// What is told of an attempt, asked for when it is answered.
+type Facts = Box<dyn Fn() -> Vec<(&'static str, u64)> + Send + Sync>;
+/// Who hears of what a job is told.
+type Listener = Box<dyn Fn(Stop, Hints) + Send + Sync>;
+
 /// A job as its worker holds it.
 pub struct HeldJob {
     key: JobKey,
@@ -24,6 +29,8 @@ pub struct HeldJob {
     received: OnceLock<(Instant, ThreadId)>,
     stop: AtomicU32,
     hints: AtomicU32,
+    facts: OnceLock<Facts>,
+    listener: OnceLock<Listener>,
     is_answered: AtomicBool,
     headers: Mutex<Headers>,
     /// What it last said of its progress and the serving thread has not taken.
@@ -46,6 +53,8 @@ impl HeldJob {
             received: OnceLock::new(),
             stop: AtomicU32::new(0),
             hints: AtomicU32::new(0),
+            facts: OnceLock::new(),
+            listener: OnceLock::new(),
             is_answered: AtomicBool::new(false),
             headers: Mutex::new(Headers::default()),
             progress: Mutex::new(None),
@@ -112,10 +121,32 @@ impl HeldJob {
         // Whoever waits for room to send a partial result need not wait any more.
         drop(lock(&self.partial_bytes));
         self.partial_taken.notify_all();
+        self.tell_listener();
     }
 
     pub(super) fn tell_hint(&self, hint: Hints) {
         self.hints.fetch_or(hint.0, Ordering::Relaxed);
+        self.tell_listener();
+    }
+
+    fn tell_listener(&self) {
+        if let Some(listener) = self.listener.get() {
+            listener(self.stop(), self.hints());
+        }
+    }
+
+    /// Has somebody hear of what the job is told from now on, and of what it was told before. It is called by the serving
+    /// thread, and must not wait.
+    pub fn listen(&self, listener: impl Fn(Stop, Hints) + Send + Sync + 'static) {
+        let _ = self.listener.set(Box::new(listener));
+        if self.stop().0 != 0 || self.hints().0 != 0 {
+            self.tell_listener();
+        }
+    }
+
+    /// What its answer says beside how long it took.
+    pub fn measure(&self, facts: impl Fn() -> Vec<(&'static str, u64)> + Send + Sync + 'static) {
+        let _ = self.facts.set(Box::new(facts));
     }
 
     /// Whether it was answered.
@@ -259,7 +290,12 @@ impl HeldJob {
     }
 
     fn meta(&self) -> Meta {
-        Meta::from_iter([("run_us", itoa::Buffer::new().format(self.run_us()))])
+        let mut meta = Meta::new();
+        meta.push_number("run_us", self.run_us());
+        for (name, value) in self.facts.get().map(|facts| facts()).unwrap_or_default() {
+            meta.push_number(name, value);
+        }
+        meta
     }
 
     fn run_us(&self) -> u64 {

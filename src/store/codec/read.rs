@@ -99,6 +99,9 @@ impl Decoder {
             Kind::QueueSet => Record::QueueSet(from.queue_kept()?.into()),
             Kind::Child => Record::Child { id: from.id()?, parent: from.id()? },
             Kind::StageClosed => Record::StageClosed { id: from.id()?, step: from.uint32()? },
+            Kind::Seen => {
+                Record::Seen { id: from.id()?, attempt: from.uint32()?, text: from.text()?.to_owned() }
+            }
             Kind::Stands => Record::Stands { id: from.id()?, standing: from.standing(version)?.into() },
         };
         if from.0.is_empty() { Ok(record) } else { Err(CodecError::Trailing) }
@@ -309,6 +312,11 @@ impl<'a> Reader<'a> {
         Ok(is_said.then(|| Box::new(AttemptError { code, message })))
     }
 
+    /// An empty text stands for none.
+    fn evidence(&mut self) -> Result<Option<Box<str>>, CodecError> {
+        Ok(Some(self.text()?).filter(|text| !text.is_empty()).map(Into::into))
+    }
+
     fn verdict(&mut self) -> Result<Verdict, CodecError> {
         Ok(Verdict {
             outcome: self.outcome()?,
@@ -350,7 +358,8 @@ impl<'a> Reader<'a> {
         let (attempts, losses, releases) = (self.uint32()?, self.uint32()?, self.uint32()?);
         let not_before_wall_ms = self.uint()?;
         let parent = if self.nil() { None } else { Some(self.id()?) };
-        let len = self.groups(7)?;
+        let has_evidence = version >= 3;
+        let len = self.groups(if has_evidence { 8 } else { 7 })?;
         let attempt = |_| {
             Ok(Attempt {
                 number: self.uint32()?,
@@ -359,6 +368,7 @@ impl<'a> Reader<'a> {
                 ended_wall_ms: self.uint()?,
                 how: self.how()?,
                 error: self.error()?,
+                evidence: if has_evidence { self.evidence()? } else { None },
             })
         };
         let history = (0..len).map(attempt).collect::<Result<_, _>>()?;

@@ -52,6 +52,7 @@ fn every() -> Vec<Record> {
         ended_wall_ms: 0,
         how: RUNNING.into(),
         error: None,
+        evidence: None,
     };
     let error = AttemptError::new("bad", &"it went wrong ".repeat(30));
     let standing = Standing {
@@ -104,6 +105,7 @@ fn every() -> Vec<Record> {
         Record::Stands { id: id(1), standing: standing.into() },
         Record::Child { id: id(1), parent: id(3) },
         Record::StageClosed { id: id(1), step: 70_000 },
+        Record::Seen { id: id(1), attempt: 2, text: "it stood there".into() },
     ]
 }
 
@@ -177,6 +179,23 @@ fn a_job_of_a_stage_and_a_closed_stage_are_written_in_versions_of_their_own() {
         assert_eq!(decoder.decode(kind, version - 1, &bytes), Err(CodecError::Trailing));
         assert_eq!(decoder.decode(kind, version, &bytes), Ok(record));
     }
+}
+
+#[test]
+fn only_what_was_seen_of_an_attempt_is_written_in_a_version_that_older_brokers_refuse() {
+    let mut decoder = Decoder::default();
+    let stands = every().into_iter().find(|record| matches!(record, Record::Stands { .. }));
+    let Some(Record::Stands { id, mut standing }) = stands else { panic!("there is one") };
+    standing.history[1].see("it stood there");
+    standing.history[1].see("and there");
+    assert_eq!(standing.history[1].evidence.as_deref(), Some("it stood there\nand there"));
+    let record = Record::Stands { id, standing };
+    let mut bytes = Vec::new();
+    encode(&record, &mut bytes);
+    assert!(bytes.len() <= encoded_len_max(&record));
+    assert_eq!(version_of(&record), 3);
+    assert!(decoder.decode(Kind::Stands, 2, &bytes).is_err());
+    assert_eq!(decoder.decode(Kind::Stands, 3, &bytes), Ok(record));
 }
 
 #[test]

@@ -72,6 +72,11 @@ pub fn encode(record: &Record, out: &mut Vec<u8>) {
             id(to, job);
             uint(to, u64::from(*step));
         }
+        Record::Seen { id: job, attempt, text: seen } => {
+            id(to, job);
+            uint(to, u64::from(*attempt));
+            text(to, seen);
+        }
         Record::Stands { id: job, standing } => {
             id(to, job);
             stands(to, standing);
@@ -110,10 +115,12 @@ pub fn encoded_len_max(record: &Record) -> usize {
             Record::Stands { standing, .. } => {
                 let attempts = &standing.history;
                 let texts = |attempt: &Attempt| {
-                    attempt.worker.len() + attempt.how.len() + failed_len(attempt.error.as_deref())
+                    let evidence = attempt.evidence.as_ref().map_or(0, |text| text.len()) + 5;
+                    attempt.worker.len() + attempt.how.len() + failed_len(attempt.error.as_deref()) + evidence
                 };
                 5 * standing.closed.len() + attempts.iter().map(|attempt| texts(attempt) + 48).sum::<usize>()
             }
+            Record::Seen { text, .. } => text.len(),
             Record::Booted { .. }
             | Record::Leased { .. }
             | Record::Forgotten { .. }
@@ -242,16 +249,21 @@ fn stands(to: &mut ByteBuf, standing: &Standing) {
         Some(parent) => id(to, parent),
         None => nil(to),
     }
-    array(to, standing.history.len() * 7);
-    for Attempt { number, worker, started_wall_ms, ended_wall_ms, how, error } in &standing.history {
+    let has_evidence = standing.has_evidence();
+    array(to, standing.history.len() * if has_evidence { 8 } else { 7 });
+    for Attempt { number, worker, started_wall_ms, ended_wall_ms, how, error, evidence } in &standing.history
+    {
         uint(to, u64::from(*number));
         text(to, worker);
         uint(to, *started_wall_ms);
         uint(to, *ended_wall_ms);
         text(to, how);
         failed(to, error.as_deref());
+        if has_evidence {
+            text(to, evidence.as_deref().unwrap_or_default());
+        }
     }
-    if !standing.closed.is_empty() {
+    if has_evidence || !standing.closed.is_empty() {
         array(to, standing.closed.len());
         standing.closed.iter().for_each(|step| uint(to, u64::from(*step)));
     }

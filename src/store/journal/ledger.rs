@@ -60,7 +60,8 @@ impl Ledger {
             Record::Leased { id, .. }
             | Record::Stands { id, .. }
             | Record::Child { id, .. }
-            | Record::StageClosed { id, .. } => self.apply_standing(*id, record),
+            | Record::StageClosed { id, .. }
+            | Record::Seen { id, .. } => self.apply_standing(*id, record),
             Record::Started { id, wall_ms, .. } | Record::Requeued { id, wall_ms, .. } => {
                 self.wall_ms = self.wall_ms.max(*wall_ms);
                 self.apply_standing(*id, record)

@@ -151,6 +151,7 @@ fn to_broker() -> Vec<ToBroker> {
         },
         ToBroker::Failed { lease: LEASE, fault: fault(Retry::Policy) },
         ToBroker::Failed { lease: LEASE, fault: fault(Retry::Never) },
+        ToBroker::Failed { lease: LEASE, fault: fault(Retry::Crashed) },
         ToBroker::Failed { lease: LEASE, fault: fault(Retry::AfterMs(5_000)) },
         ToBroker::Release { lease: LEASE, delay_ms: 100 },
         ToBroker::Unstarted(LEASE),

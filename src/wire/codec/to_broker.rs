@@ -209,6 +209,7 @@ fn write_fault(fault: &Fault, w: &mut Writer<'_>) {
     w.int(match fault.retry {
         Retry::Policy => -1,
         Retry::Never => -2,
+        Retry::Crashed => -3,
         Retry::AfterMs(ms) => i64::try_from(ms).unwrap_or(i64::MAX),
     });
     w.text(&fault.code, limits::TEXT_LEN_MAX);
@@ -221,6 +222,7 @@ fn read_fault(r: &mut Reader<'_>) -> Result<Fault, WireError> {
     let retry = match r.int_or_nil()? {
         None | Some(-1) => Retry::Policy,
         Some(-2) => Retry::Never,
+        Some(-3) => Retry::Crashed,
         Some(ms) => Retry::AfterMs(u64::try_from(ms).map_err(|_| WireError::Value("retry_ms"))?),
     };
     Ok(Fault {

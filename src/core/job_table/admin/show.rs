@@ -154,6 +154,7 @@ fn attempt(attempt: &Attempt) -> Value {
         "number": attempt.number, "worker": &*attempt.worker, "started_ms": attempt.started_wall_ms,
         "ended_ms": (attempt.ended_wall_ms != 0).then_some(attempt.ended_wall_ms), "how": attempt.how,
         "code": error.map(|error| &error.code), "message": error.map(|error| &error.message),
+        "evidence": attempt.evidence,
     })
 }
 
