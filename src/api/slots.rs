@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::thread;
 
 use crate::api::job::Job;
@@ -28,6 +28,8 @@ pub struct HostSettings {
     pub slots: u32,
     /// The number of the first.
     pub first_slot: u32,
+    /// It ends after so many jobs; 0: it does not.
+    pub max_jobs: u64,
     /// A file to write into what it does.
     pub report: Option<PathBuf>,
     /// Its connection.
@@ -62,6 +64,8 @@ pub struct Host {
     worker: Worker,
     settings: HostSettings,
     report: Option<Arc<Report>>,
+    /// Jobs that were handed out.
+    begun: AtomicU64,
 }
 
 impl Host {
@@ -73,7 +77,7 @@ impl Host {
         settings.worker.slots = Some(settings.slots);
         let report = settings.report.as_deref().map(Report::open).transpose()?.map(Arc::new);
         let worker = Worker::open(endpoint, settings.worker.clone())?;
-        Ok(Host { worker, settings, report })
+        Ok(Host { worker, settings, report, begun: AtomicU64::new(0) })
     }
 
     /// No new jobs: `run` returns once those in hand are handled. Async-signal-safe.
@@ -189,11 +193,20 @@ impl Host {
                 report.write(index, &place);
                 self.listen(report, index, &job);
             }
+            self.count();
             slots[*at].handle(job);
             if let Some(report) = &self.report {
                 place = Place { handled: place.handled + 1, doing: None, ..place };
                 report.write(index, &place);
             }
+        }
+    }
+
+    /// After the last of its jobs the host takes no more.
+    fn count(&self) {
+        let begun = self.begun.fetch_add(1, Ordering::Relaxed) + 1;
+        if begun == self.settings.max_jobs {
+            self.stop();
         }
     }
 

@@ -89,7 +89,7 @@ enum Command {
     Quarantine(quarantine::Quarantine),
     Pipeline(pipeline::Pipeline),
     Workers(workers::Workers),
-    Worker(worker::Worker),
+    Worker(Box<worker::Worker>),
     NewPlugin(plugin::NewPlugin),
     Plugin(plugin::Plugin),
     Events(events::Events),

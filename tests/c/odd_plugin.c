@@ -1,6 +1,8 @@
 /* A plugin that does what tests ask for by the payload: "pid", "crash", "spin", "mute", or the path of a file to wait for;
- * behind "deaf" it is waited for whatever the job is told. -DODD_ABI=7 makes it one of another interface. */
+ * behind "deaf" it is waited for whatever the job is told. "cores" tells how many it may use; "leak" and "hog" keep 200 MiB, and "hog"
+ * never returns. -DODD_ABI=7 makes it one of another interface. */
 #include <forebay.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,6 +41,20 @@ __attribute__((noinline)) static void spin_here(void) {
     for (volatile unsigned turns = 0;; turns++) continue;
 }
 
+/* The memory is used, so that it counts. */
+static void leak(void) {
+    static char *volatile kept;
+    kept = malloc(200 << 20);
+    memset(kept, 1, 200 << 20);
+}
+
+static void tell_cores(char *text, size_t cap) {
+    cpu_set_t set;
+    const char *threads = getenv("OMP_NUM_THREADS");
+    sched_getaffinity(0, sizeof set, &set);
+    snprintf(text, cap, "%d %s", CPU_COUNT(&set), threads == NULL ? "any" : threads);
+}
+
 static int32_t handle(forebay_job_t *job, void *process, void *thread) {
     char text[256];
     size_t len;
@@ -48,9 +64,12 @@ static int32_t handle(forebay_job_t *job, void *process, void *thread) {
     if (strcmp(text, "mute") == 0) return 3;
     if (strcmp(text, "crash") == 0) crash_here();
     if (strcmp(text, "spin") == 0) spin_here();
+    if (strcmp(text, "leak") == 0 || strcmp(text, "hog") == 0) leak();
+    if (strcmp(text, "hog") == 0) spin_here();
     if (text[0] == '/') wait_for(job, text, 0);
     if (strncmp(text, "deaf/", 5) == 0) wait_for(job, text + 4, 1);
-    snprintf(text, sizeof text, "%d", (int)getpid());
+    if (strcmp(text, "cores") == 0) tell_cores(text, sizeof text);
+    else snprintf(text, sizeof text, "%d", (int)getpid());
     forebay_job_complete(job, text, strlen(text), NULL);
     return 0;
 }

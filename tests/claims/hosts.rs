@@ -1,7 +1,8 @@
 //! Hosts that execute jobs by plugins and by a command.
 
 use std::path::Path;
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use support::{Process, SOON, Stage, command, eventually, json_lines, prefix, run};
@@ -134,6 +135,73 @@ fn escalation() {
     assert!(seen.contains("SIGTERM; where it stood:\n#0 spin+0x") && seen.contains("SIGKILL"), "{seen}");
     // The host hears of the end when the client does, give or take a moment.
     assert!(ms + 100 >= 2 * GRACE_MS, "{ms} ms");
+}
+
+/// Slot processes that live for moments only, under many clients: every answer is right, none is lost, and neither descriptors
+/// nor memory grow.
+#[test]
+fn short_lives() {
+    let size = |name: &str, usual: u64| match std::env::var(name) {
+        Ok(text) => text.parse().unwrap_or_else(|_| panic!("{name} is {text:?}; a number is right")),
+        Err(_) => usual,
+    };
+    let (seconds, age_s) = (size("FOREBAY_LIVES_SECONDS", 12), size("FOREBAY_LIVES_AGE_SECONDS", 1));
+    let (children, clients) = (size("FOREBAY_LIVES_CHILDREN", 10), size("FOREBAY_LIVES_CLIENTS", 5));
+    let mut stage = support::stage!();
+    let broker = stage.broker.process().pid();
+    let (age, delta) = (format!("{age_s}s"), format!("{}ms", age_s * 500));
+    let host = host(&stage, children as usize, &["--max-age", &age, "--max-age-delta", &delta]);
+    let jobs: Vec<String> = (0..500).map(|i| format!("job {i}")).collect();
+    let lines = stage.broker.folder().join("lines");
+    std::fs::write(&lines, jobs.join("\n")).expect("a file");
+    let until = Instant::now() + Duration::from_secs(seconds);
+    let call = || {
+        let mut right = 0;
+        while Instant::now() < until {
+            let mut asked = stage.broker.cli(&["call", "claims", "--lines", "--json", "--in-flight", "8"]);
+            let results = json_lines(&run(asked.arg(&lines), SOON * 2).success().text());
+            let is_right = |(result, job): &(&Value, &String)| result["data"] == job.as_str();
+            assert_eq!(results.iter().zip(&jobs).filter(is_right).count(), jobs.len(), "an answer is wrong");
+            right += jobs.len();
+        }
+        right
+    };
+    let watched = [broker, host.pid()];
+    let (answers, used) = thread::scope(|scope| {
+        let threads: Vec<_> = (0..clients).map(|_| scope.spawn(call)).collect();
+        let mut used = Vec::new();
+        while Instant::now() < until {
+            used.push(watched.map(uses));
+            thread::sleep(Duration::from_millis(100));
+        }
+        (threads.into_iter().map(|thread| thread.join().expect("a client")).sum::<usize>(), used)
+    });
+    let replaced = host.stop(SOON).success().error_text().matches("and is replaced").count();
+    let (early, late) = (&used[used.len() / 4..used.len() / 2], &used[used.len() * 3 / 4..]);
+    let most = |of: &[[(u64, u64); 2]], i: usize, what: fn((u64, u64)) -> u64| {
+        of.iter().map(|one| what(one[i])).max().unwrap_or(0)
+    };
+    let fds = [0, 1].map(|i| (most(early, i, |(fds, _)| fds), most(late, i, |(fds, _)| fds)));
+    let kib = [0, 1].map(|i| (most(early, i, |(_, kib)| kib), most(late, i, |(_, kib)| kib)));
+    claim(
+        "short_lives",
+        format!(
+            "{answers} answers, all right, by {children} slots, {replaced} times replaced, over {seconds} s; descriptors of \
+             broker and host {fds:?}, KiB of memory {kib:?}, most of the second and of the last quarter"
+        ),
+        "all right, descriptors +25 %, memory +25 % and 16 MiB",
+    );
+    assert!(replaced as u64 >= children * seconds / 4 / age_s, "{replaced}");
+    assert!(fds.iter().all(|(early, late)| *late <= early + early / 4 + 8), "{fds:?}");
+    assert!(kib.iter().all(|(early, late)| *late <= early + early / 4 + (16 << 10)), "{kib:?}");
+}
+
+/// Descriptors of a process, and KiB of its memory.
+fn uses(pid: u32) -> (u64, u64) {
+    let fds = std::fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, |entries| entries.count() as u64);
+    let statm = std::fs::read_to_string(format!("/proc/{pid}/statm")).unwrap_or_default();
+    let pages: u64 = statm.split(' ').nth(1).and_then(|text| text.parse().ok()).unwrap_or(0);
+    (fds, pages * 4)
 }
 
 /// Between each crash, which the plugin says the time of, and the broker's word that the attempt is over.

@@ -2,6 +2,7 @@
 //! have it.
 
 mod command;
+mod limits;
 mod rig;
 mod supervised;
 mod verify;

@@ -18,6 +18,7 @@ use crate::model::{Failure, Headers, JobOptions, Status, limits};
 pub use table::{Family, Kind, OptionInfo};
 use table::{HEADER_PREFIX, PARAM_PREFIX, TABLE};
 use value::Value;
+pub use value::parse_bytes;
 
 /// A set of options. Opening a handle reads the keys of its own family and leaves the others alone, so that one
 /// object, or one file, can serve all of a program.

@@ -75,6 +75,7 @@ impl Options {
             queues: self.list("host.queues")?,
             slots: self.number("host.slots")?,
             first_slot: self.number("host.slot")?,
+            max_jobs: self.number("host.max_jobs")?,
             report: self.path("host.report")?,
             worker: self.worker_settings()?,
             register: self.register_settings()?,

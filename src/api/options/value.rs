@@ -52,6 +52,11 @@ fn hint(info: &OptionInfo) -> &'static str {
     }
 }
 
+/// A number of bytes with or without a unit, such as 65536 or 64Mi.
+pub fn parse_bytes(text: &str) -> Option<u64> {
+    scaled(text.trim(), BYTES_UNITS).and_then(|bytes| u64::try_from(bytes).ok())
+}
+
 /// Reads `text` as the value of `key`, whose row is `info`.
 pub(crate) fn parse(info: &OptionInfo, key: &str, text: &str) -> Result<Value, Failure> {
     let refuse = |why: &str| Err(wrong(info, key, text, why));

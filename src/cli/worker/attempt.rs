@@ -96,6 +96,11 @@ impl Attempt {
         Ok(Attempt { child, handle, group, stdin, stdout, stderr, input, written, output, said, guard })
     }
 
+    /// The process.
+    pub(super) fn id(&self) -> Pid {
+        self.group
+    }
+
     /// Feeds it and waits for its end. When the job is to stop it gets SIGTERM, and SIGKILL after `grace`, each when `told` has
     /// heard of it; when everything is over, SIGKILL.
     pub(super) fn finish(

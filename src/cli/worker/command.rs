@@ -18,6 +18,8 @@ use crate::cli::worker::attempt::{Attempt, Ended, Step};
 use crate::cli::worker::ending::last_line;
 use crate::cli::worker::escalate::why;
 use crate::cli::worker::guard::Guard;
+use crate::cli::worker::life::Life;
+use crate::cli::worker::pin;
 use crate::cli::worker::verdict::{Seen, Teller};
 use crate::cli::{show, signals, time};
 
@@ -27,13 +29,22 @@ pub(super) struct CommandLine {
     program: PathBuf,
     name: String,
     arguments: Vec<OsString>,
-    endpoint: Option<String>,
-    /// How long a command has between SIGTERM and SIGKILL.
-    grace: Duration,
+    rules: Rules,
     guard: Arc<Guard>,
     teller: Teller,
     /// Set when nothing may go on.
     is_over: Arc<AtomicBool>,
+}
+
+/// What a command is kept to.
+#[derive(Debug)]
+pub(super) struct Rules {
+    pub(super) endpoint: Option<String>,
+    /// How long it has between SIGTERM and SIGKILL.
+    pub(super) grace: Duration,
+    pub(super) life: Life,
+    /// Cores for each slot; 0: any.
+    pub(super) cores: u32,
 }
 
 struct CommandSlot<'a> {
@@ -43,12 +54,7 @@ struct CommandSlot<'a> {
 
 impl CommandLine {
     /// A command line whose program is there.
-    pub(super) fn new(
-        words: &[OsString],
-        endpoint: Option<String>,
-        grace: Duration,
-        teller: Teller,
-    ) -> Result<Self, Failed> {
+    pub(super) fn new(words: &[OsString], rules: Rules, teller: Teller) -> Result<Self, Failed> {
         let (program, arguments) =
             words.split_first().ok_or_else(|| Failed::usage("there is no command after `--`"))?;
         let found = find(program).ok_or_else(|| {
@@ -58,8 +64,7 @@ impl CommandLine {
             name: found.file_name().unwrap_or(program).to_string_lossy().into_owned(),
             program: found,
             arguments: arguments.to_vec(),
-            endpoint,
-            grace,
+            rules,
             guard: Arc::new(Guard::start()?),
             teller,
             is_over: Arc::default(),
@@ -69,7 +74,7 @@ impl CommandLine {
     /// Executes jobs until SIGTERM, and then those in hand for as long as `drain` allows.
     pub(super) fn serve(self, settings: HostSettings, drain: Duration) -> Result<Exit, Failed> {
         let (slots, queues) = (settings.slots, settings.queues.join(", "));
-        let host = Arc::new(Host::open(self.endpoint.as_deref(), settings)?);
+        let host = Arc::new(Host::open(self.rules.endpoint.as_deref(), settings)?);
         let is_over = Arc::clone(&self.is_over);
         signals::on_stop_of(&host, move |host, count| {
             if count > 1 {
@@ -110,8 +115,11 @@ impl CommandLine {
             Some(left) => command.env("FOREBAY_TIME_LEFT_MS", left.as_millis().to_string()),
             None => command.env_remove("FOREBAY_TIME_LEFT_MS"),
         };
-        if let Some(endpoint) = &self.endpoint {
+        if let Some(endpoint) = &self.rules.endpoint {
             command.env("FOREBAY_BROKER", endpoint);
+        }
+        if self.rules.cores > 0 {
+            command.envs(pin::variables(self.rules.cores));
         }
         for (name, value) in &job.headers().0 {
             if !value.contains(&0) {
@@ -126,7 +134,7 @@ impl CommandLine {
     fn tell(&self, job: &Job, step: Step) {
         let text = match step {
             Step::Term => format!("was told to stop ({}): SIGTERM", why(job.stop())),
-            Step::Kill => format!("goes on {} after SIGTERM: SIGKILL", time::show(self.grace)),
+            Step::Kill => format!("goes on {} after SIGTERM: SIGKILL", time::show(self.rules.grace)),
         };
         log::info!(target: "host", "job={} {text}", job.id());
         let (pid, id, attempt) = (std::process::id(), job.id(), job.attempt());
@@ -172,6 +180,11 @@ impl Handler for CommandLine {
     }
 
     fn begin(&self, slot: u32) -> Result<Box<dyn Slot + '_>, Failure> {
+        let cores = self.rules.cores;
+        // What a thread starts is kept where the thread is.
+        if cores > 0 && !pin::here(slot..slot + 1, cores) {
+            log::warn!(target: "host", "slot {slot}: the system does not let it be kept to its cores");
+        }
         Ok(Box::new(CommandSlot { line: self, slot }))
     }
 }
@@ -181,8 +194,9 @@ impl Slot for CommandSlot<'_> {
         let command = self.line.command(self.slot, &job);
         let ended = match Attempt::start(command, job.body(), &self.line.guard) {
             Ok(attempt) => {
+                self.line.rules.life.limit(attempt.id());
                 let told = |step| self.line.tell(&job, step);
-                attempt.finish(self.line.grace, || job.stop(), told, &self.line.is_over)
+                attempt.finish(self.line.rules.grace, || job.stop(), told, &self.line.is_over)
             }
             Err(error) => Ended::NotBegun(error),
         };

@@ -84,6 +84,9 @@ impl Watched {
 pub(super) fn look(process: &mut Process, now: Instant, patience: Patience, teller: &Teller) {
     for index in 0..process.threads() {
         let Some((doing, told, thread)) = process.job(index) else { continue };
+        if end_excess(process, &doing, thread, teller) {
+            return;
+        }
         let Some(step) = process.watched(index).step(now, &doing, told, patience) else { continue };
         let frames = if step == Step::Kill { Vec::new() } else { process.stands(thread) };
         let (said, seen) = words(step, told.stop, patience, &frames);
@@ -97,6 +100,23 @@ pub(super) fn look(process: &mut Process, now: Instant, patience: Patience, tell
             }
         }
     }
+}
+
+/// Ends a process whose job has used too much.
+fn end_excess(process: &mut Process, doing: &Doing, thread: u32, teller: &Teller) -> bool {
+    let number = process.handled();
+    let Some(why) = process.life.excess(number, process.id).filter(|_| !process.is_condemned) else {
+        return false;
+    };
+    let frames = process.stands(thread);
+    let place = culprit(&frames).map_or(String::new(), |name| format!("; it stands in {name}"));
+    log::warn!(target: "host", "slot {}: job={} {why}: SIGKILL{place}", process.slot, doing.id);
+    let few = &frames[..frames.len().min(STAND_FRAMES_MAX)];
+    let text = format!("{why}: SIGKILL; where it stood:{}", lines(few));
+    let seen = Seen { pid: process.id, id: doing.id, attempt: doing.attempt, text };
+    teller.tell_seen_first(seen, TELL_FIRST);
+    process.condemn(Signal::KILL);
+    true
 }
 
 /// What is said of a step in the log, and in the job's history.

@@ -11,7 +11,9 @@ mod drain;
 mod ending;
 mod escalate;
 mod guard;
+mod life;
 mod limits;
+mod pin;
 mod places;
 mod process;
 mod slot;
@@ -116,6 +118,12 @@ struct Host {
     /// How long a process has between SIGTERM and SIGKILL when its job was told to stop.
     #[arg(long, value_name = "TIME", default_value = limits::KILL_GRACE, value_parser = time::parse)]
     kill_grace: Duration,
+    /// Keeps each slot to a core of its own, or to so many, and tells OpenMP, OpenBLAS and MKL to use as many threads.
+    #[arg(long, value_name = "CORES", num_args = 0..=1, require_equals = true, default_missing_value = "1",
+          value_parser = clap::value_parser!(u32).range(1..=1_024))]
+    pin: Option<u32>,
+    #[command(flatten)]
+    life: life::Life,
     /// The broker's address: ipc://PATH, tcp://HOST:PORT; several, separated by commas, are tried in turn.
     /// Default: $FOREBAY_BROKER, else the address of this user's own broker on this machine.
     #[arg(short, long, value_name = "ADDRESS")]
@@ -144,8 +152,13 @@ impl Host {
         journal::set_levels(&self.log)?;
         if !self.command.is_empty() {
             let teller = self.teller()?;
-            let line =
-                command::CommandLine::new(&self.command, self.endpoint.clone(), self.kill_grace, teller)?;
+            let rules = command::Rules {
+                endpoint: self.endpoint.clone(),
+                grace: self.kill_grace,
+                life: self.life.clone(),
+                cores: self.pin.unwrap_or(0),
+            };
+            let line = command::CommandLine::new(&self.command, rules, teller)?;
             let mut options = self.sources.options()?;
             for (key, value) in self.options(self.slots.unwrap_or_else(cores))? {
                 options.set(&key, &value.replace("{slot}", "0"))?;
@@ -174,6 +187,9 @@ impl Host {
             Isolate::Process => (slots, 1),
             Isolate::Thread => (1, slots),
         };
+        if self.isolate == Isolate::Thread {
+            self.life.check_shared()?;
+        }
         let options = self.options(threads)?;
         // What is wrong in a file or behind --set is said once, and not by each process.
         let mut checked = self.sources.options()?;
@@ -187,6 +203,8 @@ impl Host {
             options,
             sources: self.sources.clone(),
             endpoint: self.endpoint.clone(),
+            life: self.life.clone(),
+            cores: self.pin.unwrap_or(0),
         })
     }
 
@@ -201,6 +219,9 @@ impl Host {
         for text in &self.params {
             let (name, value) = split(text, "--param")?;
             options.push((format!("param.{name}"), value.to_owned()));
+        }
+        if let Some(max) = self.life.max_jobs() {
+            options.push(("host.max_jobs".to_owned(), max.to_string()));
         }
         if let Some(name) = &self.name {
             options.push(("worker.name".to_owned(), name.clone()));

@@ -23,7 +23,9 @@ use crate::cli::exit::{Exit, Failed};
 use crate::cli::flags::Sources;
 use crate::cli::worker::backtrace::{self, Frame};
 use crate::cli::worker::escalate::Watched;
+use crate::cli::worker::life::{Life, Lifetime};
 use crate::cli::worker::limits::STAND_PATIENCE;
+use crate::cli::worker::pin;
 use crate::cli::worker::tail::Tail;
 
 /// What the processes of a host are told.
@@ -37,6 +39,9 @@ pub(super) struct Plan {
     pub(super) options: Vec<(String, String)>,
     pub(super) sources: Sources,
     pub(super) endpoint: Option<String>,
+    pub(super) life: Life,
+    /// Cores for each slot; 0: any.
+    pub(super) cores: u32,
 }
 
 /// A process that was started.
@@ -47,6 +52,8 @@ pub(super) struct Process {
     pub(super) begun: Instant,
     /// Its slots, by what they do.
     watched: Vec<Watched>,
+    /// How long it lives.
+    pub(super) life: Lifetime,
     /// Questions that were put to it.
     asked: u32,
     /// It was signalled because a job in it did not stop.
@@ -57,6 +64,7 @@ pub(super) struct Process {
 
 /// How a process ended.
 pub(super) struct Ended {
+    pub(super) id: u32,
     /// Its place among the processes.
     pub(super) place: usize,
     pub(super) status: ExitStatus,
@@ -81,6 +89,10 @@ impl Plan {
             command.arg("--set").arg(format!("{key}={value}"));
         }
         command.arg("--set").arg(format!("host.slot={slot}")).env("FOREBAY_SLOT", slot.to_string());
+        if self.cores > 0 {
+            command.args(["--pin", &format!("{slot},{},{}", self.threads, self.cores)]);
+            command.envs(pin::variables(self.cores));
+        }
         if let Some(endpoint) = &self.endpoint {
             command.env("FOREBAY_BROKER", endpoint);
         }
@@ -124,6 +136,7 @@ impl Process {
             slot,
             begun: Instant::now(),
             watched: vec![Watched::default(); plan.threads as usize],
+            life: plan.life.begin(Instant::now()),
             asked: 0,
             is_condemned: false,
             handle,
@@ -167,6 +180,11 @@ impl Process {
     /// Its slots.
     pub(super) fn threads(&self) -> u32 {
         self.watched.len() as u32
+    }
+
+    /// It has done as many jobs as one process may.
+    pub(super) fn is_spent(&self) -> bool {
+        self.life.max_jobs().is_some_and(|max| self.handled() >= max)
     }
 
     /// How far it has come with the job in one of its slots.
@@ -241,7 +259,7 @@ fn watch(mut child: Child, mut stderr: ChildStderr, handle: &OwnedFd) -> Ended {
             // It is a zombie until it is waited for, and its numbers are there.
             let used = used(child.id());
             let status = child.wait().unwrap_or_default();
-            return Ended { place: 0, status, said: tail.text(), used };
+            return Ended { id: child.id(), place: 0, status, said: tail.text(), used };
         }
     }
 }

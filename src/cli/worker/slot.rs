@@ -10,6 +10,7 @@ use rustix::process::{Pid, Signal};
 use crate::cli::exit::{Exit, Failed};
 use crate::cli::flags::Sources;
 use crate::cli::signals;
+use crate::cli::worker::pin;
 use crate::slot::{Fault, Library, crash};
 
 /// One process of a worker host, which starts it.
@@ -21,6 +22,9 @@ pub(crate) struct SlotCommand {
     /// The process that looks after this one.
     #[arg(long)]
     parent: i32,
+    /// The first slot, how many there are, and how many cores each is kept to.
+    #[arg(long, value_delimiter = ',', num_args = 1)]
+    pin: Vec<u32>,
     #[command(flatten)]
     sources: Sources,
 }
@@ -28,6 +32,12 @@ pub(crate) struct SlotCommand {
 impl SlotCommand {
     pub(crate) fn run(self) -> Result<Exit, Failed> {
         let report = report()?;
+        // Before there is any other thread, so that all are kept there.
+        if let [slot, slots, cores] = self.pin[..]
+            && !pin::here(slot..slot + slots, cores)
+        {
+            log::warn!(target: "host", "slot {slot}: the system does not let it be kept to its cores");
+        }
         crash::watch(report.as_raw_fd());
         let library = open(&self.library)?;
         signals::on_stop(move |_| library.stop())?;

@@ -2,8 +2,10 @@
 //!
 //! The rules are those of systemd and Circus. A process that ends is started again, the first time at once, then after a time
 //! that doubles, until one has handled a job or lived long enough. A process that ends before it is ready has something
-//! wrong that a restart does not mend: after a few of those the host ends. One that was sent home is not started again.
+//! wrong that a restart does not mend: after a few of those the host ends. One that was sent home is not started again. One
+//! that has lived for long enough goes when another is ready in its place.
 
+use std::process::ExitStatus;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::{Duration, Instant};
 
@@ -34,6 +36,9 @@ impl From<Ended> for News {
 struct Seat {
     process: Option<Process>,
     is_ready: bool,
+    /// Who takes the place of a process that has lived for long enough, as soon as it is ready; and when to start that.
+    heir: Option<Process>,
+    heir_due: Option<Instant>,
     /// Ends in a row that were no sound life, and those of them before it was ready.
     ends: u32,
     unready: u32,
@@ -50,6 +55,8 @@ struct Supervisor<'a> {
     /// When the jobs in hand are looked at again.
     look_at: Instant,
     seats: Vec<Seat>,
+    /// Processes that were replaced, with their places, and finish what they do.
+    leaving: Vec<(usize, Process)>,
     tell: Sender<News>,
     news: Receiver<News>,
     /// Since it was told to stop: when it kills.
@@ -75,6 +82,7 @@ pub(super) fn run(plan: &Plan, drain: Duration, patience: Patience, teller: &Tel
         patience,
         look_at: now,
         seats,
+        leaving: Vec::new(),
         tell,
         news,
         kill_at: None,
@@ -94,7 +102,7 @@ impl Supervisor<'_> {
             if self.kill_at.is_some_and(|at| at <= now) {
                 self.kill();
             }
-            if self.seats.iter().all(|seat| seat.process.is_none() && seat.due.is_none()) {
+            if self.leaving.is_empty() && self.seats.iter().all(Seat::is_over) {
                 return self.failure.take().map_or(Ok(Exit::Done), Err);
             }
             match self.next_news(now) {
@@ -106,24 +114,45 @@ impl Supervisor<'_> {
         }
     }
 
-    /// Looks at the jobs in hand, and ends those that were told to and do not.
+    /// Looks at the processes and the jobs in hand: ends those that are to stop and do not, and has those replaced that have
+    /// lived for long enough.
     fn look(&mut self, now: Instant) {
         if now < self.look_at {
             return;
         }
         self.look_at = now + self.patience.look();
-        for process in self.seats.iter_mut().filter_map(|seat| seat.process.as_mut()) {
+        let leaving = self.leaving.iter_mut().map(|(_, process)| process);
+        for process in self.seats.iter_mut().filter_map(|seat| seat.process.as_mut()).chain(leaving) {
             escalate::look(process, now, self.patience, self.teller);
+        }
+        if self.kill_at.is_some() {
+            return;
+        }
+        for (place, seat) in self.seats.iter_mut().enumerate() {
+            let is_settled = seat.is_ready && seat.heir.is_none() && seat.heir_due.is_none();
+            let Some(process) = seat.process.as_ref().filter(|_| is_settled) else { continue };
+            if let Some(why) = process.life.over(now, process.id) {
+                log::info!(target: "host", "slot {place}: process {} {why}, and is replaced", process.id);
+                seat.heir_due = Some(now);
+            }
         }
     }
 
     /// Waits for news, at most until there is something to do.
     fn next_news(&self, now: Instant) -> Option<News> {
-        let is_beginning = self.seats.iter().any(|seat| seat.process.is_some() && !seat.is_ready);
-        let look = self.seats.iter().any(|seat| seat.is_ready).then_some(self.look_at);
+        let begins = |seat: &Seat| seat.process.is_some() && !seat.is_ready || seat.heir.is_some();
+        let is_beginning = self.seats.iter().any(begins);
+        let is_at_work = !self.leaving.is_empty() || self.seats.iter().any(|seat| seat.is_ready);
+        let look = is_at_work.then_some(self.look_at);
         let ask = is_beginning.then(|| now + READY_ASK);
-        let due =
-            self.seats.iter().filter_map(|seat| seat.due).chain(self.kill_at).chain(ask).chain(look).min();
+        let due = self
+            .seats
+            .iter()
+            .filter_map(|seat| seat.due.into_iter().chain(seat.heir_due).min())
+            .chain(self.kill_at)
+            .chain(ask)
+            .chain(look)
+            .min();
         match due {
             None => self.news.recv().ok(),
             Some(due) => self.news.recv_timeout(due.saturating_duration_since(now)).ok(),
@@ -133,6 +162,7 @@ impl Supervisor<'_> {
     /// Starts what is to be started. It is this thread that starts: a slot ends with the thread that started it.
     fn start_due(&mut self, now: Instant) {
         for place in 0..self.seats.len() {
+            self.start_heir(place, now);
             if self.seats[place].due.is_none_or(|due| due > now) {
                 continue;
             }
@@ -148,8 +178,34 @@ impl Supervisor<'_> {
         }
     }
 
+    fn start_heir(&mut self, place: usize, now: Instant) {
+        if self.seats[place].heir_due.is_none_or(|due| due > now) {
+            return;
+        }
+        self.seats[place].heir_due = None;
+        match Process::start(self.plan, place, self.tell.clone()) {
+            Ok(process) => self.seats[place].heir = Some(process),
+            Err(failed) => self.heir_again(place, now, &failed.message),
+        }
+    }
+
+    /// One whose heir is ready goes.
+    fn take_over(&mut self) {
+        for (place, seat) in self.seats.iter_mut().enumerate() {
+            if seat.heir.as_ref().and_then(Process::queues).is_none() {
+                continue;
+            }
+            (seat.ends, seat.unready, seat.is_ready) = (0, 0, true);
+            if let Some(before) = std::mem::replace(&mut seat.process, seat.heir.take()) {
+                before.signal(Signal::TERM);
+                self.leaving.push((place, before));
+            }
+        }
+    }
+
     /// Notes which processes are ready, and says so once all are.
     fn ask_ready(&mut self) -> Result<(), Failed> {
+        self.take_over();
         let mut queues = Vec::new();
         let was_first = self.seats[0].is_ready;
         for seat in self.seats.iter_mut().filter(|seat| !seat.is_ready) {
@@ -173,18 +229,60 @@ impl Supervisor<'_> {
     }
 
     /// A process has ended.
-    fn ended(&mut self, Ended { place, status, said, used }: Ended) {
-        let now = Instant::now();
+    fn ended(&mut self, ended: Ended) {
+        let (now, place) = (Instant::now(), ended.place);
+        if let Some(at) = self.leaving.iter().position(|(_, process)| process.id == ended.id) {
+            let (_, process) = self.leaving.swap_remove(at);
+            self.tell_end(&process, &ended, true);
+            return;
+        }
         let seat = &mut self.seats[place];
+        if seat.heir.as_ref().is_some_and(|heir| heir.id == ended.id) {
+            if let Some(heir) = seat.heir.take().filter(|_| self.kill_at.is_none()) {
+                let why = self.tell_end(&heir, &ended, false);
+                self.heir_again(place, now, &why);
+            }
+            return;
+        }
         let Some(process) = seat.process.take() else { return };
         // It may have become ready since it was asked last.
         let was_ready = seat.is_ready || process.queues().is_some();
-        let verdict = Verdict::of(&process, status, &used, &said);
+        let why = self.tell_end(&process, &ended, was_ready);
+        if self.kill_at.is_none() {
+            self.succeed(place, now, &process, ended.status, was_ready, &why);
+        }
+    }
+
+    /// Tells the broker of an end that was none of its own. What there is to say of it.
+    fn tell_end(&self, process: &Process, ended: &Ended, was_ready: bool) -> String {
+        let verdict = Verdict::of(process, ended.status, &ended.used, &ended.said);
         let why = verdict.message.clone();
-        if was_ready && !status.success() {
+        if was_ready && !ended.status.success() {
             self.teller.tell(verdict);
         }
-        if self.kill_at.is_some() {
+        why
+    }
+
+    /// A process of a seat has ended by itself: another follows, unless that is no use.
+    fn succeed(
+        &mut self,
+        place: usize,
+        now: Instant,
+        process: &Process,
+        status: ExitStatus,
+        was_ready: bool,
+        why: &str,
+    ) {
+        let seat = &mut self.seats[place];
+        if let Some(heir) = seat.heir.take() {
+            // It is there already, and perhaps not ready.
+            (seat.process, seat.is_ready) = (Some(heir), false);
+            return;
+        }
+        seat.heir_due = None;
+        if status.success() && was_ready && process.is_spent() {
+            log::info!(target: "host", "slot {place}: process {} has done its jobs, and is replaced", process.id);
+            (seat.ends, seat.due) = (0, Some(now));
             return;
         }
         if status.success() && was_ready && !process.is_condemned {
@@ -196,62 +294,81 @@ impl Supervisor<'_> {
         if is_sound {
             seat.ends = 0;
         }
-        let is_final =
-            matches!(status.code(), Some(code) if code == Exit::Usage as i32 || code == Exit::Refused as i32);
+        let code = status.code();
+        let exit = [Exit::Usage, Exit::Refused].into_iter().find(|exit| code == Some(*exit as i32));
         seat.unready = if was_ready { 0 } else { seat.unready + 1 };
-        if is_final || seat.unready >= UNREADY_MAX {
-            let times = if is_final {
-                String::new()
-            } else {
-                format!(", {UNREADY_MAX} times in a row before it was ready")
+        if exit.is_some() || seat.unready >= UNREADY_MAX {
+            let times = match exit {
+                Some(_) => String::new(),
+                None => format!(", {UNREADY_MAX} times in a row before it was ready"),
             };
-            let exit = match status.code() {
-                Some(code) if code == Exit::Usage as i32 => Exit::Usage,
-                Some(code) if code == Exit::Refused as i32 => Exit::Refused,
-                _ => Exit::System,
-            };
+            let exit = exit.unwrap_or(Exit::System);
             self.failure = Some(Failed::new(exit, format!("slot {place}: {why}{times}")));
             self.stop();
             return;
         }
-        self.again(place, now, &why);
+        self.again(place, now, why);
+    }
+
+    /// Starts a seat's heir again, later each time. The process it is to follow goes on meanwhile.
+    fn heir_again(&mut self, place: usize, now: Instant, why: &str) {
+        let seat = &mut self.seats[place];
+        seat.ends += 1;
+        let wait = backoff(seat.ends);
+        seat.heir_due = Some(now + wait);
+        let when = time::show(wait);
+        log::warn!(target: "host", "slot {place}: {why}, before it could follow; again in {when}");
     }
 
     /// Starts a seat's next process, later each time.
     fn again(&mut self, place: usize, now: Instant, why: &str) {
         let seat = &mut self.seats[place];
-        let wait = match seat.ends {
-            0 => Duration::ZERO,
-            ends => BACKOFF.saturating_mul(1 << (ends - 1).min(16)).min(BACKOFF_MAX),
-        };
+        let wait = backoff(seat.ends);
         seat.ends += 1;
         seat.due = Some(now + wait);
         let when = if wait.is_zero() { "now".to_owned() } else { format!("in {}", time::show(wait)) };
         log::warn!(target: "host", "slot {place}: {why}; started again {when}");
     }
 
+    /// Every process there is.
+    fn processes(&self) -> impl Iterator<Item = &Process> {
+        let seated = self.seats.iter().flat_map(|seat| seat.process.iter().chain(&seat.heir));
+        seated.chain(self.leaving.iter().map(|(_, process)| process))
+    }
+
     /// Lets every process finish what it does; for so long.
     fn stop(&mut self) {
-        let running = self.seats.iter().filter(|seat| seat.process.is_some()).count();
+        let running = self.processes().count();
         if running > 0 {
             let limit = time::show(self.drain);
             log::info!(target: "host", "draining {running} processes; what runs has {limit}");
         }
         self.kill_at = Some(Instant::now() + self.drain);
-        for seat in &mut self.seats {
-            seat.due = None;
-            if let Some(process) = &seat.process {
-                process.signal(Signal::TERM);
-            }
-        }
+        self.seats.iter_mut().for_each(|seat| (seat.due, seat.heir_due) = (None, None));
+        self.processes().for_each(|process| process.signal(Signal::TERM));
     }
 
     fn kill(&mut self) {
-        for process in self.seats.iter().filter_map(|seat| seat.process.as_ref()) {
+        for process in self.processes() {
             log::warn!(target: "host", "process {} did not end in time and is killed", process.id);
             process.signal(Signal::KILL);
         }
         // What is left are their ends.
         self.kill_at = Some(Instant::now() + BACKOFF_MAX);
+    }
+}
+
+impl Seat {
+    /// Nobody is here, and nobody will come.
+    fn is_over(&self) -> bool {
+        self.process.is_none() && self.heir.is_none() && self.due.is_none() && self.heir_due.is_none()
+    }
+}
+
+/// How long the next process waits after so many ends in a row.
+fn backoff(ends: u32) -> Duration {
+    match ends {
+        0 => Duration::ZERO,
+        ends => BACKOFF.saturating_mul(1 << (ends - 1).min(16)).min(BACKOFF_MAX),
     }
 }

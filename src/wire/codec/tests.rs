@@ -412,7 +412,7 @@ fn what_cannot_be_read_is_named() {
         (&[0x94, 36, 1, 2, 0x91, 0x90], WireError::Type("a transfer")),
         (&[0x95, 36, 1, 2, 0x90, 0x91, 0xc0], WireError::Type("a header's value")),
         (&[0x93, 35, 0xcf, 0, 0, 0, 1, 0, 0, 0, 0, 1], WireError::Value("slot")),
-        (&[0x94, 37, 1, 2, 0xfd], WireError::Value("retry_ms")),
+        (&[0x94, 37, 1, 2, 0xfc], WireError::Value("retry_ms")),
         (&[0x94, 8, 1, 0, 0x90], WireError::Type("a chunk's one part")),
         (&[0x94, 8, 1, 0, 0x91, 0x91, 1], WireError::Transfer),
         (&[0x92, 99, 0xc1], WireError::Type("msgpack")),
