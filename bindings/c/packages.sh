@@ -63,12 +63,15 @@ cp -a "$stage/usr" "$work/tree/"
     strip --strip-unneeded bin/forebay "lib/libforebay.so.$version"
     strip --strip-debug lib/libforebay.a
     chmod 644 "lib/libforebay.so.$version" lib/libforebay.a
+    mv share/doc/forebay/circus.ini "$work"
     rm -r share/doc/forebay # each package has its own
     gzip -9n share/man/man1/*.1
 )
 take libforebay0 usr/lib/libforebay.so.0 "usr/lib/libforebay.so.$version"
+take forebay usr/bin usr/share usr/lib/systemd
 take libforebay-dev usr/include usr/lib
-take forebay usr/bin usr/share
+mkdir -p "$work/forebay/usr/share/doc/forebay"
+mv "$work/circus.ini" "$work/forebay/usr/share/doc/forebay/"
 [ -z "$(find "$work/tree" ! -type d)" ] || { echo "in no package:" >&2; find "$work/tree" ! -type d >&2; exit 1; }
 
 mkdir -p "$work/libforebay0/DEBIAN"

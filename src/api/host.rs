@@ -1,7 +1,7 @@
 //! What a program asks about the library and this machine before it talks to anybody: what is built in, keys,
 //! whether an address is one.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::model::Failure;
 use crate::net::{self, Endpoint, KeyPair, Side};
@@ -43,6 +43,14 @@ pub fn generate_key_file(path: &Path) -> Result<String, Failure> {
 /// The file cannot be read, is no key file, or can be read by others.
 pub fn public_key_of(path: &Path) -> Result<String, Failure> {
     Ok(KeyPair::load(path)?.public.to_string())
+}
+
+/// The private folder of this user for sockets and the like.
+///
+/// # Errors
+/// It cannot be made, or is another user's.
+pub fn runtime_folder() -> Result<PathBuf, Failure> {
+    Ok(net::runtime_folder()?)
 }
 
 /// Whether a comma-separated list of addresses can be connected to, as far as their text tells.

@@ -45,6 +45,9 @@ pub(crate) struct BrokerCommand {
         help_heading = "The broker"
     )]
     log: String,
+    /// Ends with the process that started it, which has this number.
+    #[arg(long, hide = true)]
+    parent: Option<i32>,
     #[command(flatten)]
     sources: Sources,
 }
@@ -68,6 +71,9 @@ impl BrokerCommand {
             // Each on its own thread: the second signal must not wait behind the first one's drain.
             std::thread::spawn(move || stop(&broker, count, drain));
         })?;
+        if self.parent.is_some_and(|parent| !signals::end_with(parent)) {
+            stop(&broker, 1, drain);
+        }
         for endpoint in broker.endpoints() {
             show::line(format_args!("listening on {endpoint}"))?;
         }

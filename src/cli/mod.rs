@@ -26,6 +26,7 @@ mod plugin;
 mod prefix;
 mod quarantine;
 mod queue;
+mod run;
 mod show;
 mod signals;
 mod status;
@@ -65,6 +66,7 @@ const AFTER_HELP: &str = "\
 To begin:
   forebay demo                          C workers on real files, checked; nothing is left behind
   forebay broker &                      a broker for this user on this machine
+  forebay run --load ./libresize.so     the same and a host of workers, looked after
   forebay call hello --data World       a job for whichever worker registered the queue \"hello\"
   forebay new-plugin resize             a function to fill in; `forebay worker --load` executes jobs by it
   forebay status                        what is going on
@@ -78,6 +80,9 @@ fn after_long_help() -> String {
 enum Command {
     Demo(demo::Demo),
     Broker(broker::BrokerCommand),
+    Run(run::RunCommand),
+    Scale(run::Scale),
+    Reload(run::Reload),
     Call(call::Call),
     Submit(submit::SubmitCommand),
     Wait(wait::Wait),
@@ -129,6 +134,9 @@ pub(crate) fn main() -> ExitCode {
     let done = match line.command {
         Command::Demo(command) => command.run(),
         Command::Broker(command) => command.run(),
+        Command::Run(command) => command.run(),
+        Command::Scale(command) => command.run(),
+        Command::Reload(command) => command.run(),
         Command::Call(command) => command.run(),
         Command::Submit(command) => command.run(),
         Command::Wait(command) => command.run(),

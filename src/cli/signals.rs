@@ -24,7 +24,15 @@ pub(crate) fn on_stop(mut act: impl FnMut(u32) + Send + 'static) -> Result<(), F
     Ok(())
 }
 
-/// The same for what a command works with. It is not kept alive for it: when the command is done with it, it closes,
+/// Has this process told to end, as by SIGTERM, when the one that started it is gone: nobody would look after it, or stop it.
+/// Whether that is there still.
+pub(crate) fn end_with(parent: i32) -> bool {
+    let asked = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM));
+    let is_there = rustix::process::getppid().map(rustix::process::Pid::as_raw_pid) == Some(parent);
+    asked.is_ok() && is_there
+}
+
+/// Calls `act` for what a command works with. It is not kept alive for it: when the command is done with it, it closes,
 /// and what it still has to say is said.
 pub(crate) fn on_stop_of<T: Send + Sync + 'static>(
     what: &Arc<T>,

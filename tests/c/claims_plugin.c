@@ -1,10 +1,14 @@
 /* A plugin that crashes on one payload, "poison", having said when, never
- * returns from another, "spin", and gives back every other. */
+ * returns from another, "spin", and gives back every other; "nap" after 20 ms. -DVERSION="2: " puts that before each. */
 #include <forebay.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+
+#ifndef VERSION
+#define VERSION ""
+#endif
 
 __attribute__((noinline)) static void swallow(volatile int *nothing) {
     *nothing = 1;
@@ -25,8 +29,10 @@ static int32_t handle(forebay_job_t *job, void *process, void *thread) {
         swallow(NULL);
     }
     if (len == 4 && memcmp(payload, "spin", 4) == 0) spin();
-    usleep(1000);
-    forebay_job_complete(job, payload, len, NULL);
+    usleep(len >= 3 && memcmp(payload, "nap", 3) == 0 ? 20000 : 1000);
+    char text[256];
+    snprintf(text, sizeof text, "%s%.*s", VERSION, (int)len, payload);
+    forebay_job_complete(job, text, strlen(text), NULL);
     return 0;
 }
 

@@ -14,6 +14,7 @@ mod hosts;
 mod idle;
 mod library;
 mod runs;
+mod service;
 mod silent;
 mod squares;
 mod workers;

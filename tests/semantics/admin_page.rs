@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::rig::Rig;
+use crate::rig::{Rig, Worker};
 use crate::runs;
 use forebay::api::commands;
 use forebay::core::jobs::IoDone;
@@ -123,7 +123,8 @@ fn answers() -> BTreeMap<&'static str, Value> {
     ] {
         rig.send(held, command);
     }
-    rig.submit(client, JobOptions::default());
+    let running = rig.submit(client, JobOptions::default()).to_string();
+    rig.start(Worker { session: held, allowed: 1 });
     let steps = vec![runs::step("a"), runs::step("b")];
     let submission = runs::run_of(&mut rig, &runs::draft(steps, &[("b", "a")]));
     let run = submission.id.to_string();
@@ -162,6 +163,7 @@ fn answers() -> BTreeMap<&'static str, Value> {
         ("workers.wait", &[("queue", "q")]),
         ("clients.list", &[]),
         ("events", &[]),
+        ("worker.seen", &[("pid", &pid), ("id", &running), ("attempt", "1"), ("text", "it stands there")]),
         ("worker.drain", &[("name", "held")]),
         ("worker.crashed", &[("pid", &pid), ("code", "SIGSEGV"), ("message", "it crashed")]),
     ];

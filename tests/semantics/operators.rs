@@ -209,11 +209,11 @@ fn a_jobs_history_names_attempts_workers_times_and_errors() {
             serde_json::json!([
                 {
                     "number": 1, "worker": "host:2", "started_ms": accepted_ms + 100, "ended_ms": accepted_ms + 150,
-                    "how": "failed", "code": "bad", "message": "it went wrong"
+                    "how": "failed", "code": "bad", "message": "it went wrong", "evidence": null
                 },
                 {
                     "number": 2, "worker": "host:2", "started_ms": accepted_ms + 1_150,
-                    "ended_ms": accepted_ms + 1_160, "how": "done", "code": null, "message": null
+                    "ended_ms": accepted_ms + 1_160, "how": "done", "code": null, "message": null, "evidence": null
                 },
             ])
         );

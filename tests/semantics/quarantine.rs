@@ -2,7 +2,7 @@
 
 use crate::rig::{Rig, Worker};
 use forebay::model::{JobId, JobOptions, Outcome, ReplyMode, Status};
-use forebay::wire::command::{PeerKind, ToBroker};
+use forebay::wire::command::{PeerKind, Retry, ToBroker};
 
 /// Takes two workers down with the job that is next.
 fn quarantine_next(rig: &mut Rig) {
@@ -90,6 +90,62 @@ fn a_crash_that_is_told_of_ends_the_attempt_at_once() {
     );
     assert_eq!((&job["outcome"], &job["detail"]), (&"QUARANTINED".into(), &"#0 f\n#1 g".into()));
     assert_eq!(job["message"], "its worker's process ended while it ran, 2 times: killed by SIGSEGV");
+}
+
+/// A worker whose command crashed lives, and says so in its answer: that counts like a process that is gone, and nobody else is
+/// suspected.
+#[test]
+fn a_crash_in_an_answer_is_a_loss_of_its_own() {
+    let mut rig = Rig::new();
+    let client = rig.client();
+    let id = rig.submit(client, JobOptions::default());
+    let mut worker = rig.worker(1);
+    for round in 1..=2 {
+        let grant = rig.start(worker);
+        rig.fail(&mut worker, grant.lease, Retry::Crashed);
+        let job = shown(&mut rig, client, id);
+        assert_eq!((&job["losses"], &job["suspect"]), (&round.into(), &false.into()));
+    }
+    let job = shown(&mut rig, client, id);
+    let first = &job["history"][0];
+    assert_eq!((&first["how"], &first["code"]), (&"crashed".into(), &"bad".into()));
+    assert_eq!(job["outcome"], "QUARANTINED");
+    assert_eq!(job["message"], "its process crashed, 2 times: it went wrong");
+    // The last attempt of all is the worker's own answer.
+    let id = rig.submit(client, JobOptions { attempts: Some(1), ..JobOptions::default() });
+    let grant = rig.start(worker);
+    rig.fail(&mut worker, grant.lease, Retry::Crashed);
+    assert_eq!(rig.outcome(client, id), Some(Outcome::Failed));
+}
+
+/// What a host saw of an attempt is added to its history, whatever became of the job, and is there after a restart; of nobody
+/// else's attempts is it believed.
+#[test]
+fn what_was_seen_of_an_attempt_stays_in_its_history() {
+    let mut rig = Rig::durable();
+    let (client, mut worker) = (rig.client(), rig.worker(1));
+    let stranger = rig.open_as(PeerKind::Client, "", "uid:2");
+    let id = rig.submit(client, JobOptions::default()).to_string();
+    let grant = rig.start(worker);
+    let pid = worker.session.to_string();
+    let seen = |attempt, text| [("pid", &*pid), ("id", &*id), ("attempt", attempt), ("text", text)];
+    rig.admin(client, "worker.seen", &seen("1", "it stood here"));
+    rig.complete(&mut worker, grant.lease);
+    rig.admin(client, "worker.seen", &seen("1", "and there"));
+    for (asker, attempt) in [(client, "2"), (stranger, "1")] {
+        let refused = rig.ask(asker, "worker.seen", &seen(attempt, "no")).expect_err("refused");
+        assert_eq!(refused.0, Status::NotFound);
+    }
+    let other = rig.worker(1).session.to_string();
+    let said = [("pid", &*other), ("id", &*id), ("attempt", "1"), ("text", "no")];
+    assert_eq!(rig.ask(client, "worker.seen", &said).expect_err("refused").0, Status::NotFound);
+    let evidence = |rig: &mut Rig, client| {
+        rig.admin(client, "job.get", &[("id", &id)])["history"][0]["evidence"].clone()
+    };
+    assert_eq!(evidence(&mut rig, client), "it stood here\nand there");
+    let mut rig = rig.restart(1_000);
+    let client = rig.client();
+    assert_eq!(evidence(&mut rig, client), "it stood here\nand there");
 }
 
 #[test]

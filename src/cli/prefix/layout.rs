@@ -57,6 +57,13 @@ fn items(made: &Artefacts, command: &Command) -> io::Result<Vec<Item>> {
     ] {
         items.push((path.to_owned(), What::Text(fill(template).into_bytes())));
     }
+    for (path, file) in [
+        ("lib/systemd/system/forebay.service", "forebay.service"),
+        ("lib/systemd/user/forebay.service", "forebay-user.service"),
+        ("share/doc/forebay/circus.ini", "circus.ini"),
+    ] {
+        items.push((path.to_owned(), What::Copy(source.join("bindings/service").join(file))));
+    }
     let pages = pages::manual(command)?.into_iter().chain(pages::completions(command));
     items.extend(pages.map(|(path, text)| (path, What::Text(text))));
     Ok(items.into_iter().map(|(path, what)| Item { path, what }).collect())

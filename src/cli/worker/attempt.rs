@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use forebay::api::{Body, Stop};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
 use crate::cli::worker::ending::how;
 use crate::cli::worker::guard::Guard;
@@ -22,6 +23,9 @@ use crate::slot::reap;
 
 /// What a process used, as facts of a result's meta.
 pub(super) type Facts = Vec<(&'static str, u64)>;
+
+/// Signals by which somebody asks a process to end, as a service manager does with all it has started: no fault of the job's.
+const ASKS: [i32; 4] = [SIGHUP, SIGINT, SIGQUIT, SIGTERM];
 
 /// A step that is taken because the job is to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +44,7 @@ pub(super) enum Ended {
         how: String,
         /// For programs: the name of the signal that it died of, or "exit".
         code: String,
-        /// It died of a signal that it was not sent from here.
+        /// It died of a signal that nobody sends to end a process in order.
         is_crash: bool,
         /// The end of its standard error.
         said: String,
@@ -148,7 +152,8 @@ impl Attempt {
             Some(0) => Ended::Well { result: self.output, used },
             code => {
                 let signal = status.signal().and_then(signal_hook::low_level::signal_name);
-                let is_crash = code.is_none() && kill_at.is_none();
+                let is_asked = status.signal().is_some_and(|signal| ASKS.contains(&signal));
+                let is_crash = code.is_none() && kill_at.is_none() && !is_asked;
                 let code = signal.unwrap_or("exit").to_owned();
                 Ended::Badly { how: how(status), code, is_crash, said: self.said.text(), used }
             }

@@ -30,8 +30,9 @@ use forebay::api::{ClientSettings, log as journal};
 
 use crate::cli::exit::{Exit, Failed};
 use crate::cli::flags::{Sources, split};
-use crate::cli::time;
+use crate::cli::{signals, time};
 
+pub(crate) use ending::how;
 pub(crate) use guard::GuardCommand;
 pub(crate) use places::{absolute, library};
 pub(crate) use slot::{SlotCommand, open};
@@ -131,6 +132,9 @@ struct Host {
     /// What is logged: error, warn, info, debug or trace, also for a part alone, such as info,host=debug.
     #[arg(long, value_name = "LEVELS", env = "FOREBAY_LOG", default_value = "info")]
     log: String,
+    /// Ends with the process that started it, which has this number.
+    #[arg(long, hide = true)]
+    parent: Option<i32>,
     #[command(flatten)]
     sources: Sources,
     /// The command that does a job, and its arguments; {slot} in them becomes the slot's number.
@@ -150,6 +154,9 @@ impl Worker {
 impl Host {
     fn run(self) -> Result<Exit, Failed> {
         journal::set_levels(&self.log)?;
+        if self.parent.is_some_and(|parent| !signals::end_with(parent)) {
+            return Ok(Exit::Done);
+        }
         if !self.command.is_empty() {
             let teller = self.teller()?;
             let rules = command::Rules {

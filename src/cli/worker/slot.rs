@@ -5,7 +5,6 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::PathBuf;
 
 use clap::Args;
-use rustix::process::{Pid, Signal};
 
 use crate::cli::exit::{Exit, Failed};
 use crate::cli::flags::Sources;
@@ -41,7 +40,9 @@ impl SlotCommand {
         crash::watch(report.as_raw_fd());
         let library = open(&self.library)?;
         signals::on_stop(move |_| library.stop())?;
-        drain_without(self.parent, library);
+        if !signals::end_with(self.parent) {
+            library.stop();
+        }
         let mut options = self.sources.pairs()?;
         options.push(("host.report".to_owned(), format!("/proc/self/fd/{}", report.as_raw_fd())));
         library.run(self.sources.config(), &options)?;
@@ -62,15 +63,6 @@ fn report() -> Result<OwnedFd, Failed> {
     let nothing = File::open("/dev/null").map_err(said)?;
     rustix::stdio::dup2_stdin(nothing).map_err(|error| said(error.into()))?;
     Ok(report)
-}
-
-/// A slot whose host is gone drains and ends: nobody would start it again, or stop it.
-fn drain_without(parent: i32, library: Library) {
-    let asked = rustix::process::set_parent_process_death_signal(Some(Signal::TERM));
-    let is_there = rustix::process::getppid().map(Pid::as_raw_pid) == Some(parent);
-    if asked.is_err() || !is_there {
-        library.stop();
-    }
 }
 
 impl From<Fault> for Failed {
