@@ -129,7 +129,7 @@ impl Job {
 
     /// Its frames.
     pub fn body(&self) -> &Body {
-        &self.grant().body
+        self.held.body()
     }
 
     /// How many frames there are.
@@ -257,6 +257,19 @@ impl Job {
     /// that answers it. The first call counts.
     pub fn measure(&self, facts: impl Fn() -> Vec<(&'static str, u64)> + Send + Sync + 'static) {
         self.held.measure(facts);
+    }
+
+    /// Puts what the payload stands for in its place. The first call counts.
+    pub(crate) fn stand_for(&self, body: Body) {
+        self.held.stand_for(body);
+    }
+
+    /// Has a result put away when it is there: what `save` gives is the result instead, or why the attempt has failed.
+    pub(crate) fn save(
+        &self,
+        save: impl Fn(&Body, &dyn Fn() -> bool) -> Result<Body, Fault> + Send + Sync + 'static,
+    ) {
+        self.held.save(save);
     }
 
     /// Has somebody hear at once of what the job is told.

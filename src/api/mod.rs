@@ -12,6 +12,7 @@ pub mod bare;
 pub mod broker;
 pub mod client;
 pub mod command;
+mod hooks;
 pub mod host;
 pub mod job;
 pub mod log;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::thread;
 
+use crate::api::hooks::Hooks;
 use crate::api::job::Job;
 use crate::api::report::{Doing, Place, Report, Told};
 use crate::api::worker::Worker;
@@ -30,6 +31,10 @@ pub struct HostSettings {
     pub first_slot: u32,
     /// It ends after so many jobs; 0: it does not.
     pub max_jobs: u64,
+    /// A command of the shell that writes what a job's payload, a key, stands for.
+    pub retrieve: Option<String>,
+    /// One that puts a result away and writes what is the result instead.
+    pub save: Option<String>,
     /// A file to write into what it does.
     pub report: Option<PathBuf>,
     /// Its connection.
@@ -66,6 +71,7 @@ pub struct Host {
     report: Option<Arc<Report>>,
     /// Jobs that were handed out.
     begun: AtomicU64,
+    hooks: Hooks,
 }
 
 impl Host {
@@ -77,7 +83,8 @@ impl Host {
         settings.worker.slots = Some(settings.slots);
         let report = settings.report.as_deref().map(Report::open).transpose()?.map(Arc::new);
         let worker = Worker::open(endpoint, settings.worker.clone())?;
-        Ok(Host { worker, settings, report, begun: AtomicU64::new(0) })
+        let hooks = Hooks { retrieve: settings.retrieve.clone(), save: settings.save.clone() };
+        Ok(Host { worker, settings, report, begun: AtomicU64::new(0), hooks })
     }
 
     /// No new jobs: `run` returns once those in hand are handled. Async-signal-safe.
@@ -194,7 +201,9 @@ impl Host {
                 self.listen(report, index, &job);
             }
             self.count();
-            slots[*at].handle(job);
+            if self.hooks.is_empty() || self.hooks.prepare(&job) {
+                slots[*at].handle(job);
+            }
             if let Some(report) = &self.report {
                 place = Place { handled: place.handled + 1, doing: None, ..place };
                 report.write(index, &place);

@@ -142,6 +142,10 @@ pub const ATTEMPTS_KEPT_MAX: usize = 32;
 pub const ATTEMPT_TEXT_LEN_MAX: usize = 240;
 /// Bytes remembered of what was seen of one attempt from outside, as where it stood; the rest is cut.
 pub const EVIDENCE_LEN_MAX: usize = 4_096;
+/// Bytes of a key that a host's commands get as a variable.
+pub const HOOK_KEY_LEN_MAX: usize = 4_096;
+/// Bytes that are kept of what such a command says on standard error.
+pub const HOOK_SAID_LEN_MAX: usize = 8 << 10;
 /// Bytes of each text that is kept of a worker's crash.
 pub const CRASH_TEXT_LEN_MAX: usize = 32 << 10;
 /// How long a quarantined job waits for a person, unless `broker.quarantine_ms` says otherwise: 30 days.

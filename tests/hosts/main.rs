@@ -1,6 +1,7 @@
 //! Worker hosts, which execute jobs by plugins and commands: over real processes, plugins with the installed binary, as users
 //! have it.
 
+mod by_key;
 mod command;
 mod limits;
 mod rig;

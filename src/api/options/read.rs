@@ -76,6 +76,8 @@ impl Options {
             slots: self.number("host.slots")?,
             first_slot: self.number("host.slot")?,
             max_jobs: self.number("host.max_jobs")?,
+            retrieve: self.get("host.retrieve")?.filter(|command| !command.is_empty()),
+            save: self.get("host.save")?.filter(|command| !command.is_empty()),
             report: self.path("host.report")?,
             worker: self.worker_settings()?,
             register: self.register_settings()?,

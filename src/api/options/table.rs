@@ -240,6 +240,8 @@ pub(crate) const TABLE: &[OptionInfo] = &[
     row(Host, "host.slots", Kind::Count { min: 1, max: 10_000 }, "1", "Threads of this process that handle jobs."),
     row(Host, "host.slot", Kind::Count { min: 0, max: 1_000_000 }, "0", "The number of the first of them, for plugins that share something out by it."),
     row(Host, "host.max_jobs", Kind::Count { min: 0, max: i64::MAX }, "0", "The host ends after so many jobs, those in hand included. 0: never."),
+    row(Host, "host.retrieve", Kind::Text { len_max: 4096 }, "", "A command of the shell that is given a job's payload in FOREBAY_KEY and writes what the handler gets instead. Empty: the payload itself."),
+    row(Host, "host.save", Kind::Text { len_max: 4096 }, "", "A command of the shell that is given a job's payload in FOREBAY_KEY and its result as standard input, and writes what is the result instead. Empty: the result itself."),
     row(Host, "host.report", Kind::Path, "", "A file the host writes what it does into, for whoever looks after the process. `forebay worker` sets it."),
     row(Param, "param.NAME", Kind::Header, "", "A parameter under the name that stands in NAME's place. One that no plugin declares is refused."),
     row(Job, "job.priority", Kind::Count { min: 1, max: limits::PRIORITY_MAX as i64 }, "4", "8 goes first. A lower class gains one for each second it is passed over, so that it moves too."),

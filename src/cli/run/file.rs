@@ -23,7 +23,9 @@ const RUN: [&str; 3] = ["drain", "control", "memory"];
 /// Keys of [[workers]] beside the flags below.
 const WORKERS: [&str; 6] = ["name", "load", "command", "queues", "slots", "params"];
 /// Keys of [[workers]] that are flags of `forebay worker`.
-const FLAGS: [&str; 11] = [
+const FLAGS: [&str; 13] = [
+    "retrieve",
+    "save",
     "isolate",
     "drain",
     "grace",

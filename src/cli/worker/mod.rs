@@ -119,6 +119,12 @@ struct Host {
     /// How long a process has between SIGTERM and SIGKILL when its job was told to stop.
     #[arg(long, value_name = "TIME", default_value = limits::KILL_GRACE, value_parser = time::parse)]
     kill_grace: Duration,
+    /// A command of the shell that writes what a job's payload, a key in FOREBAY_KEY, stands for; the job gets that instead.
+    #[arg(long, value_name = "COMMAND")]
+    retrieve: Option<String>,
+    /// A command of the shell that reads a job's result and writes what is the result instead, such as a key.
+    #[arg(long, value_name = "COMMAND")]
+    save: Option<String>,
     /// Keeps each slot to a core of its own, or to so many, and tells OpenMP, OpenBLAS and MKL to use as many threads.
     #[arg(long, value_name = "CORES", num_args = 0..=1, require_equals = true, default_missing_value = "1",
           value_parser = clap::value_parser!(u32).range(1..=1_024))]
@@ -230,6 +236,9 @@ impl Host {
         if let Some(max) = self.life.max_jobs() {
             options.push(("host.max_jobs".to_owned(), max.to_string()));
         }
+        let hooks = [("host.retrieve", &self.retrieve), ("host.save", &self.save)];
+        options
+            .extend(hooks.into_iter().filter_map(|(key, command)| Some((key.to_owned(), command.clone()?))));
         if let Some(name) = &self.name {
             options.push(("worker.name".to_owned(), name.clone()));
         }

@@ -20,6 +20,9 @@ type Facts = Box<dyn Fn() -> Vec<(&'static str, u64)> + Send + Sync>;
 /// Who hears of what a job is told.
 type Listener = Box<dyn Fn(Stop, Hints) + Send + Sync>;
 
+/// Puts a result away, and gives what is the result instead. It is told how to find out whether it is to stop.
+type Save = Box<dyn Fn(&Body, &dyn Fn() -> bool) -> Result<Body, Fault> + Send + Sync>;
+
 /// A job as its worker holds it.
 pub struct HeldJob {
     key: JobKey,
@@ -31,6 +34,9 @@ pub struct HeldJob {
     hints: AtomicU32,
     facts: OnceLock<Facts>,
     listener: OnceLock<Listener>,
+    /// What stands in the place of its payload.
+    input: OnceLock<Body>,
+    save: OnceLock<Save>,
     is_answered: AtomicBool,
     headers: Mutex<Headers>,
     /// What it last said of its progress and the serving thread has not taken.
@@ -55,6 +61,8 @@ impl HeldJob {
             hints: AtomicU32::new(0),
             facts: OnceLock::new(),
             listener: OnceLock::new(),
+            input: OnceLock::new(),
+            save: OnceLock::new(),
             is_answered: AtomicBool::new(false),
             headers: Mutex::new(Headers::default()),
             progress: Mutex::new(None),
@@ -84,6 +92,24 @@ impl HeldJob {
     /// What the broker granted.
     pub fn grant(&self) -> &Grant {
         &self.grant
+    }
+
+    /// Its frames, or what stands in their place.
+    pub fn body(&self) -> &Body {
+        self.input.get().unwrap_or(&self.grant.body)
+    }
+
+    /// Puts something in the place of its frames.
+    pub fn stand_for(&self, body: Body) {
+        let _ = self.input.set(body);
+    }
+
+    /// Has its result put away first.
+    pub fn save(
+        &self,
+        save: impl Fn(&Body, &dyn Fn() -> bool) -> Result<Body, Fault> + Send + Sync + 'static,
+    ) {
+        let _ = self.save.set(Box::new(save));
     }
 
     /// How long it may still run; `None` when nothing ends it.
@@ -240,6 +266,12 @@ impl HeldJob {
 
     /// Answers with a result.
     pub fn complete(&self, body: Body) -> Result<(), Failure> {
+        self.check_open()?;
+        let body = match self.save.get().map(|save| save(&body, &|| self.stop().0 != 0)) {
+            Some(Ok(saved)) => saved,
+            Some(Err(fault)) => return self.fail(fault),
+            None => body,
+        };
         let len = body.len() as u64;
         if let Some(worker) = &self.worker {
             worker.check_body(&body)?;
