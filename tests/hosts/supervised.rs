@@ -19,6 +19,11 @@ fn host_with(broker: &Broker, slots: &str, grace: &str) -> Host {
     host
 }
 
+/// A slot may be ready before the broker has heard of it.
+fn wait_until_known(broker: &Broker, workers: usize) {
+    eventually("the slots to be known", SOON, || (rig::workers(broker) == workers).then_some(()));
+}
+
 /// A crash costs one attempt: the job of the other slot goes on, and the process is there again.
 #[test]
 fn a_crash_disturbs_nobody_else() {
@@ -94,7 +99,7 @@ fn a_second_signal_ends_it_at_once() {
 fn slots_do_not_outlive_their_host() {
     let broker = Broker::start(binary!());
     let mut host = host(&broker, "2");
-    assert_eq!(rig::workers(&broker), 2);
+    wait_until_known(&broker, 2);
     host.process.kill();
     eventually("the slots to end", SOON, || (rig::workers(&broker) == 0).then_some(()));
 }
@@ -104,6 +109,7 @@ fn slots_do_not_outlive_their_host() {
 fn a_host_that_is_sent_home_ends() {
     let broker = Broker::start(binary!());
     let host = host(&broker, "2");
+    wait_until_known(&broker, 2);
     run(&mut broker.cli(&["worker", "drain", "odd"]), SOON).success();
     host.process.wait(SOON).success();
 }
