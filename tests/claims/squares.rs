@@ -30,3 +30,20 @@ fn eight_threads() {
     claim("eight_threads", client.text().trim(), "1600 of 1600 answers right, from 8 threads");
     assert_eq!(client.text(), "1600 of 1600 answers right, from 8 threads\n");
 }
+
+/// One batch of so many jobs in one call, and all their results in another, each in its request's place. 1,000,000 when
+/// optimised, else fewer.
+#[test]
+fn batches_in_their_order() {
+    let stage = support::stage!();
+    let _workers: Vec<Process> =
+        (0..2).map(|_| Process::start(stage.program("claims_echo").arg("batch"))).collect();
+    stage.wait_for_workers("batch", 2);
+    let largest = if cfg!(debug_assertions) { "20000" } else { "1000000" };
+    for n in ["0", "1", largest] {
+        let client = run(stage.program("claims_batch").args([n, "batch"]), SOON * 20);
+        let bound = format!("{n} accepted, {n} ended, {n} of {n} in their places");
+        claim("batches_in_their_order", client.text().trim(), &bound);
+        assert_eq!(client.success().text().trim(), bound);
+    }
+}

@@ -441,7 +441,8 @@ impl JobTable {
         if let Some(requeued) = requeued {
             self.record(true, || requeued);
         }
-        self.note(now, slot, Happened::Requeued, why);
+        let begun = !matches!(self.job(slot).state, State::Leased { .. });
+        self.note(now, slot, Happened::Requeued { begun }, why);
         if wait_ms == 0 || planted(Planted::SkipBackoff) {
             return self.enqueue(now, slot);
         }

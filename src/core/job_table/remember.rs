@@ -117,7 +117,10 @@ pub enum Happened {
     /// A worker has begun it.
     Started,
     /// It waits again.
-    Requeued,
+    Requeued {
+        /// An attempt had begun, and is over.
+        begun: bool,
+    },
     /// It ended so.
     Ended(Outcome),
 }
@@ -128,7 +131,7 @@ impl Happened {
         match self {
             Happened::Accepted => "accepted",
             Happened::Started => "started",
-            Happened::Requeued => "requeued",
+            Happened::Requeued { .. } => "requeued",
             Happened::Ended(_) => "ended",
         }
     }

@@ -208,8 +208,8 @@ impl Driver {
         Ok(is_there)
     }
 
-    /// One line for each thing that happened to a job: each step at debug, an end that is no result at info, and what
-    /// waits for a person as a warning.
+    /// One line for each thing that happened to a job: each step at debug, an attempt that came to nothing and an end that is
+    /// no result at info, and what waits for a person as a warning.
     fn log(&mut self) {
         for happened in self.broker.jobs().happened_after(self.logged) {
             let (job, queue, attempt, why) =
@@ -218,8 +218,10 @@ impl Driver {
                 Happened::Ended(outcome @ Outcome::Quarantined) => (log::Level::Warn, outcome.name()),
                 Happened::Ended(outcome @ Outcome::Done) => (log::Level::Debug, outcome.name()),
                 Happened::Ended(outcome) => (log::Level::Info, outcome.name()),
-                Happened::Requeued => (log::Level::Info, ""),
-                Happened::Accepted | Happened::Started => (log::Level::Debug, ""),
+                Happened::Requeued { begun: true } => (log::Level::Info, ""),
+                Happened::Requeued { begun: false } | Happened::Accepted | Happened::Started => {
+                    (log::Level::Debug, "")
+                }
             };
             let word = happened.what.name();
             log::log!(target: "broker", level, job:% = job, queue, attempt, outcome, why; "{word}");
