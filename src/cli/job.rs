@@ -82,7 +82,12 @@ pub(crate) fn tell(job: &Value) -> Result<(), Failed> {
             said.into_iter().filter(|said| !said.is_empty()).collect::<Vec<_>>().join(": "),
         ]);
     }
-    show::line(format_args!("\n{table}"))
+    show::line(format_args!("\n{table}"))?;
+    for attempt in attempts.iter().filter(|attempt| !text(attempt, "evidence").is_empty()) {
+        let (number, seen) = (count(attempt, "number"), text(attempt, "evidence").trim_end());
+        show::line(format_args!("\nseen of attempt {number}:\n{seen}"))?;
+    }
+    Ok(())
 }
 
 /// What is known of it, with names; a fact that says nothing is empty.

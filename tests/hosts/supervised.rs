@@ -131,6 +131,8 @@ fn a_job_that_does_not_stop_is_ended() {
     {
         assert!(seen.contains(part), "no {part:?} in {seen}");
     }
+    let shown = run(&mut broker.cli(&["job", &jobs]), SOON).success().text();
+    assert!(shown.contains("seen of attempt 1:\nwas told to stop (out of time)"), "{shown}");
     let jobs = rig::submit(&broker, "odd", "spin", 1);
     let before = rig::wait_until_running(&broker, 1);
     run(&mut broker.cli(&["cancel", &jobs[0]]), SOON).success();
