@@ -73,7 +73,7 @@ impl Hooks {
 }
 
 /// Whether a payload can be handed on as a variable.
-fn check_key(payload: &[u8]) -> Result<(), Fault> {
+fn check_key(payload: &[u8]) -> Result<(), Box<Fault>> {
     let why = match payload {
         [] => "is empty",
         _ if payload.contains(&0) => "has a NUL",
@@ -81,7 +81,7 @@ fn check_key(payload: &[u8]) -> Result<(), Fault> {
         _ => return Ok(()),
     };
     let message = format!("the payload {why}; right would be a key of up to {HOOK_KEY_LEN_MAX} bytes");
-    Err(Fault { retry: Retry::Never, code: "bad_key".to_owned(), message, ..Fault::default() })
+    Err(Box::new(Fault { retry: Retry::Never, code: "bad_key".to_owned(), message, ..Fault::default() }))
 }
 
 impl About {
@@ -92,13 +92,15 @@ impl About {
         name: &str,
         input: Option<&Body>,
         is_to_stop: &dyn Fn() -> bool,
-    ) -> Result<Vec<u8>, Fault> {
-        let failed = |why: String, detail: String| Fault {
-            retry: Retry::Policy,
-            code: format!("{name}_failed"),
-            message: format!("the command that is to {name} {why}"),
-            detail,
-            ..Fault::default()
+    ) -> Result<Vec<u8>, Box<Fault>> {
+        let failed = |why: String, detail: String| {
+            Box::new(Fault {
+                retry: Retry::Policy,
+                code: format!("{name}_failed"),
+                message: format!("the command that is to {name} {why}"),
+                detail,
+                ..Fault::default()
+            })
         };
         let cannot = |error: io::Error| failed(format!("cannot be run: {error}"), String::new());
         let mut child = self.start(command).map_err(cannot)?;

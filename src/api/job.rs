@@ -267,7 +267,7 @@ impl Job {
     /// Has a result put away when it is there: what `save` gives is the result instead, or why the attempt has failed.
     pub(crate) fn save(
         &self,
-        save: impl Fn(&Body, &dyn Fn() -> bool) -> Result<Body, Fault> + Send + Sync + 'static,
+        save: impl Fn(&Body, &dyn Fn() -> bool) -> Result<Body, Box<Fault>> + Send + Sync + 'static,
     ) {
         self.held.save(save);
     }

@@ -21,7 +21,7 @@ type Facts = Box<dyn Fn() -> Vec<(&'static str, u64)> + Send + Sync>;
 type Listener = Box<dyn Fn(Stop, Hints) + Send + Sync>;
 
 /// Puts a result away, and gives what is the result instead. It is told how to find out whether it is to stop.
-type Save = Box<dyn Fn(&Body, &dyn Fn() -> bool) -> Result<Body, Fault> + Send + Sync>;
+type Save = Box<dyn Fn(&Body, &dyn Fn() -> bool) -> Result<Body, Box<Fault>> + Send + Sync>;
 
 /// A job as its worker holds it.
 pub struct HeldJob {
@@ -107,7 +107,7 @@ impl HeldJob {
     /// Has its result put away first.
     pub fn save(
         &self,
-        save: impl Fn(&Body, &dyn Fn() -> bool) -> Result<Body, Fault> + Send + Sync + 'static,
+        save: impl Fn(&Body, &dyn Fn() -> bool) -> Result<Body, Box<Fault>> + Send + Sync + 'static,
     ) {
         let _ = self.save.set(Box::new(save));
     }
@@ -269,7 +269,7 @@ impl HeldJob {
         self.check_open()?;
         let body = match self.save.get().map(|save| save(&body, &|| self.stop().0 != 0)) {
             Some(Ok(saved)) => saved,
-            Some(Err(fault)) => return self.fail(fault),
+            Some(Err(fault)) => return self.fail(*fault),
             None => body,
         };
         let len = body.len() as u64;
