@@ -598,6 +598,11 @@ typedef struct {
  */
 #define FOREBAY_STEP_EACH 2
 /**
+ * Of forebay_pipeline_step, for a stage: its results are collected, see forebay_collector_open, and the run is not DONE before each of
+ * them is acknowledged. They are no part of the run's result.
+ */
+#define FOREBAY_STEP_COLLECT 4
+/**
  * Of forebay_pipeline_step: when the step does not end DONE the run goes on all the same, and steps that take its result are
  * given an empty frame.
  */
@@ -623,7 +628,7 @@ forebay_status_t forebay_pipeline_new(const char *name,
 /**
  * Adds a step. `step` is its name, 1 to 255 bytes of UTF-8 without control characters and once in the pipeline. `job` says its
  * queue, payload (an empty one is none), headers and rules; its id, tag and want are not a step's and are 0. `flags` is 0 or an OR of
- * FOREBAY_STEP_CONTINUE and one of FOREBAY_STEP_OPEN and FOREBAY_STEP_EACH. Delay, queue timeout and deadline count from when the step may begin; its level is the run's. Everything is copied.
+ * FOREBAY_STEP_CONTINUE and one of FOREBAY_STEP_OPEN and FOREBAY_STEP_EACH, and with one of these FOREBAY_STEP_COLLECT. Delay, queue timeout and deadline count from when the step may begin; its level is the run's. Everything is copied.
  *
  * FOREBAY_ERR_ARGUMENT for a name that is taken or cannot be, or a job that has what a step has not; FOREBAY_ERR_TOO_LARGE for a step
  * more than 100,000. Any thread. `err` may be NULL.
@@ -1101,6 +1106,95 @@ forebay_status_t forebay_stage_close(forebay_client_t *client,
                                      int64_t count,
                                      int64_t timeout_ms,
                                      forebay_error_t **err);
+
+/**
+ * Waits for what the collector of the stage `step` said with its acknowledgement number `after` + 1, counted from 1 in the order of
+ * the acknowledgements: the result's data is that, its id the job's whose result it was, and its sequence the number. They are kept
+ * as long as the run. The caller frees the result.
+ *
+ * FOREBAY_DRAINED when there will be none: the stage is closed and all is acknowledged, or the run has ended otherwise.
+ * FOREBAY_TIMED_OUT, FOREBAY_INTERRUPTED; FOREBAY_ERR_NOT_FOUND for a run that is not known, or without such a stage that is collected.
+ * Any thread. `err` may be NULL.
+ */
+FOREBAY_API
+forebay_status_t forebay_stage_acked(forebay_client_t *client,
+                                     const forebay_id_t *run,
+                                     const char *step,
+                                     uint64_t after,
+                                     int64_t timeout_ms,
+                                     forebay_result_t **result,
+                                     forebay_error_t **err);
+
+
+/* ---- Collectors ----------------------------------------------------------------------------------------------
+ *
+ * A collector takes the results of a stage that was made with FOREBAY_STEP_COLLECT, one by one, while its run goes on, and acknowledges
+ * each. It is known by its name: one that comes back under it, after a crash too, is handed what it has not acknowledged, and nothing
+ * that it has; one under another name is refused. So each result is acted on once by a collector that acts and acknowledges at once,
+ * and at least once by any other.
+ *
+ * What it says with an acknowledgement, forebay_stage_acked hands to whoever adds to the stage. The run is not DONE before the last
+ * result is acknowledged, and waits for its collector however long that is away; a deadline of the run ends that. */
+
+/**
+ * Of forebay_collector_open: results come in the order in which their jobs were added or made; else as they end.
+ */
+#define FOREBAY_COLLECT_IN_ORDER 1
+
+/** Takes the results of a stage. */
+typedef struct forebay_collector_t forebay_collector_t;
+
+/**
+ * Opens a collector of the stage `step` of a run. `name` is what it is known by, 1 to 255 bytes. `flags` is 0 or FOREBAY_COLLECT_IN_ORDER.
+ * It asks nobody yet. The caller frees it by forebay_collector_free, before or after its client; when that is gone its calls answer
+ * FOREBAY_ERR_CLOSED.
+ *
+ * FOREBAY_ERR_ARGUMENT for other flags. Any thread. `err` may be NULL.
+ */
+FOREBAY_API
+forebay_status_t forebay_collector_open(forebay_client_t *client,
+                                        const forebay_id_t *run,
+                                        const char *step,
+                                        const char *name,
+                                        uint32_t flags,
+                                        forebay_collector_t **collector,
+                                        forebay_error_t **err);
+
+/**
+ * Waits for the next result and hands it over; the job has ended, how, says its outcome. The caller frees the result.
+ *
+ * FOREBAY_DRAINED behind the last one: the stage is closed and everything was handed over, or the run has ended otherwise.
+ * FOREBAY_TIMED_OUT, FOREBAY_INTERRUPTED (by forebay_client_interrupt); FOREBAY_ERR_STATE when another collects the stage,
+ * FOREBAY_ERR_NOT_FOUND when the run is not known, or has no such stage that is collected. Any thread, one at a time. `err` may be NULL.
+ */
+FOREBAY_API
+forebay_status_t forebay_collector_next(forebay_collector_t *collector,
+                                        int64_t timeout_ms,
+                                        forebay_result_t **result,
+                                        forebay_error_t **err);
+
+/**
+ * Acknowledges the result of the job `job`. FOREBAY_OK: nobody is handed it again, whatever happens. `data`, up to 2,000 bytes, is what
+ * forebay_stage_acked hands over. Acknowledging it again is nothing, and what was said first counts.
+ *
+ * FOREBAY_ERR_NOT_FOUND for a job that is not of the stage, FOREBAY_ERR_TOO_LARGE, FOREBAY_ERR_STATE; FOREBAY_ERR_UNCONFIRMED when the
+ * broker has not answered in time: do it again. `data` may be NULL when `len` is 0. Any thread. `err` may be NULL.
+ */
+FOREBAY_API
+forebay_status_t forebay_collector_ack(forebay_collector_t *collector,
+                                       const forebay_id_t *job,
+                                       const void *data,
+                                       size_t len,
+                                       int64_t timeout_ms,
+                                       forebay_error_t **err);
+
+/**
+ * Frees a collector. What it has not acknowledged waits for the next one under its name. A `collector` of NULL is nothing.
+ *
+ * No other thread may be inside a call on it, or begin one.
+ */
+FOREBAY_API
+void forebay_collector_free(forebay_collector_t *collector);
 
 
 /* ---- Job -----------------------------------------------------------------------------------------------------

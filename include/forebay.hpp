@@ -586,13 +586,14 @@ public:
         return add(name, job, 0, may_fail);
     }
     /// Adds an open stage: client::add adds jobs to it while the run goes on, until client::close. `defaults` is what they have
-    /// where they say nothing themselves; it has no payload.
-    pipeline &stage(const std::string &name, const submit &defaults, bool may_fail = false) {
-        return add(name, defaults, FOREBAY_STEP_OPEN, may_fail);
+    /// where they say nothing themselves; it has no payload. A `collected` stage hands its results to a collector.
+    pipeline &stage(const std::string &name, const submit &defaults, bool may_fail = false,
+                    bool collected = false) {
+        return add(name, defaults, FOREBAY_STEP_OPEN | (collected ? FOREBAY_STEP_COLLECT : 0), may_fail);
     }
     /// Adds a step of one job for each frame of the results it takes. Say by `needs` what it takes them of.
-    pipeline &each(const std::string &name, const submit &job, bool may_fail = false) {
-        return add(name, job, FOREBAY_STEP_EACH, may_fail);
+    pipeline &each(const std::string &name, const submit &job, bool may_fail = false, bool collected = false) {
+        return add(name, job, FOREBAY_STEP_EACH | (collected ? FOREBAY_STEP_COLLECT : 0), may_fail);
     }
     /// Has `step` begin behind `needs`, whose result it is given unless `takes_result` is false.
     pipeline &after(const std::string &step, const std::string &needs, bool takes_result = true) {
@@ -684,6 +685,17 @@ public:
                milliseconds timeout = forever) {
         detail::caught caught;
         caught.check(forebay_stage_close(raw(), run.raw(), stage.c_str(), count, timeout.count(), caught.out()));
+    }
+    /// What the collector of a stage said with its acknowledgement number `after` + 1; the result's data is that. Empty when the
+    /// time is over, after interrupt, and when there will be none.
+    std::optional<result> acked(const forebay::id &run, const std::string &stage, std::uint64_t after,
+                                milliseconds timeout = forever) {
+        detail::caught caught;
+        forebay_result_t *made = nullptr;
+        if (!caught.check(forebay_stage_acked(raw(), run.raw(), stage.c_str(), after, timeout.count(), &made,
+                                              caught.out())))
+            return std::nullopt;
+        return result(made);
     }
     /// A call in two halves: returns when the broker holds the job, and the future has its result.
     future start(forebay::submit job, milliseconds timeout = forever);
@@ -779,6 +791,44 @@ private:
     }
 
     detail::owned<forebay_client_t, forebay_client_free> client_;
+};
+
+/// Takes the results of a collected stage one by one, known by its name. Any thread, one at a time in next.
+class collector {
+public:
+    collector(const client &of, const forebay::id &run, const std::string &stage, const std::string &name,
+              bool in_order = false) {
+        detail::caught caught;
+        forebay_collector_t *made = nullptr;
+        const std::uint32_t flags = in_order ? FOREBAY_COLLECT_IN_ORDER : 0;
+        caught.check(forebay_collector_open(of.raw(), run.raw(), stage.c_str(), name.c_str(), flags, &made,
+                                            caught.out()));
+        collector_.reset(made);
+    }
+
+    /// Empty behind the last one (see drained), when the time is over, and after interrupt of the client.
+    std::optional<result> next(milliseconds timeout = forever) {
+        detail::caught caught;
+        forebay_result_t *made = nullptr;
+        const forebay_status_t status =
+            forebay_collector_next(raw(), timeout.count(), &made, caught.out());
+        drained_ = status == FOREBAY_DRAINED;
+        if (!caught.check(status)) return std::nullopt;
+        return result(made);
+    }
+    /// Whether the last next came behind the last result.
+    bool drained() const noexcept { return drained_; }
+    /// Nobody is handed the result of this job again; `data` is what client::acked hands over.
+    void ack(const forebay::id &job, bytes data = {}, milliseconds timeout = forever) {
+        detail::caught caught;
+        caught.check(forebay_collector_ack(raw(), job.raw(), data.data(), data.size(), timeout.count(),
+                                           caught.out()));
+    }
+    forebay_collector_t *raw() const noexcept { return collector_.get(); }
+
+private:
+    detail::owned<forebay_collector_t, forebay_collector_free> collector_;
+    bool drained_ = false;
 };
 
 inline future client::start(forebay::submit job, milliseconds timeout) {

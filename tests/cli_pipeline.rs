@@ -124,6 +124,29 @@ fn jobs_are_added_to_an_open_stage_until_it_is_closed() {
 }
 
 #[test]
+fn results_of_a_stage_are_collected_once() {
+    let (broker, _worker) = with_echo();
+    let text = r#"{"steps": [{"name": "many", "kind": "open", "queue": "echo", "collected": true}]}"#;
+    let path = file(&broker, "collected.json", text);
+    let id = forebay(&broker, &["pipeline", "run", &path]).success().text();
+    let id = id.trim_end();
+    let lines = file(&broker, "lines", "a\nb\n");
+    forebay(&broker, &["pipeline", "add", id, "many", &lines, "--lines"]).success();
+    let collecting = Process::start(&mut broker.cli(&["pipeline", "collect", id, "many", "--as", "me"]));
+    collecting.line_with("a", SOON);
+    collecting.line_with("b", SOON);
+    let other = forebay(&broker, &["pipeline", "collect", id, "many", "--as", "you"]).error_text();
+    assert!(other.contains("collected by \"me\""), "{other}");
+    forebay(&broker, &["pipeline", "add", id, "many", "--data", "c"]).success();
+    forebay(&broker, &["pipeline", "close", id, "many"]).success();
+    assert!(collecting.wait(SOON).success().text().ends_with("c\n"));
+    let shown = forebay(&broker, &["pipeline", "show", id]).success().text();
+    assert!(shown.contains("DONE") && shown.contains("3 of 3 jobs"), "{shown}");
+    let again = forebay(&broker, &["pipeline", "collect", id, "many", "--as", "me"]).success().text();
+    assert_eq!(again, "", "nothing comes twice");
+}
+
+#[test]
 fn a_watched_run_that_does_not_end_done_says_so() {
     let broker = Broker::start(binary!());
     let path = file(&broker, "stuck.toml", "[[steps]]\nname = \"a\"\nqueue = \"nobody\"\n");

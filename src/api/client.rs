@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::api::Timeout;
+use crate::api::collector::{self, Collector, Order};
 use crate::api::result::JobResult;
 use crate::api::submit::Submit;
 use crate::core::client::{Delivery, News};
@@ -120,6 +121,19 @@ impl Client {
         let mut arguments = vec![("id".to_owned(), run.to_string()), ("step".to_owned(), step.to_owned())];
         arguments.extend(count.map(|count| ("count".to_owned(), count.to_string())));
         self.handle.admin("stage.close", arguments, timeout, Status::Unconfirmed).map(drop)
+    }
+
+    /// A collector of the results of a stage, known by `name`. It asks nobody yet.
+    pub fn collector(&self, run: JobId, step: &str, name: &str, order: Order) -> Collector {
+        Collector::new(self.handle.share(), run, step, name, order)
+    }
+
+    /// What the collector of a stage said with its acknowledgement number `after` + 1, counted from 1.
+    ///
+    /// # Errors
+    /// `DRAINED` when there will be none; `TIMED_OUT`, `INTERRUPTED`, `ERR_NOT_FOUND`.
+    pub fn acked(&self, run: JobId, step: &str, after: u64, timeout: Timeout) -> Result<JobResult, Failure> {
+        collector::acked(&self.handle, run, step, after, timeout)
     }
 
     /// Hands a job over without waiting. [`Client::flush`], the news ACCEPTED or the result confirm it.
@@ -369,7 +383,7 @@ impl std::fmt::Debug for Client {
 }
 
 /// How much longer than the broker a call waits that leaves watching the time to it.
-const ANSWER_GRACE: Duration = Duration::from_millis(250);
+pub(super) const ANSWER_GRACE: Duration = Duration::from_millis(250);
 
 fn single(submitted: Submitted) -> Result<JobId, Failure> {
     let Submitted { ids, failure, .. } = submitted;

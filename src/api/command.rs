@@ -39,6 +39,17 @@ pub fn commands() -> &'static [Command] {
             "id step [count]",
             "Adds nothing more to an open stage of a run, which has so many jobs.",
         ),
+        command(
+            "stage.results",
+            "id step name [order] [since] [limit] [wait_ms]",
+            "Results of a stage that its collector has not acknowledged; waits for the next when there is none.",
+        ),
+        command("stage.ack", "id step name job [data]", "Says that the collector has a result of a stage."),
+        command(
+            "stage.acked",
+            "id step [since] [limit] [wait_ms]",
+            "What the collector of a stage said with its acknowledgements, from a number on.",
+        ),
         command("runs.list", "[state] [since] [limit]", "Runs in the order of their ids, page by page."),
         command("queue.list", "[queue]", "Queues with their depths, what is set for them and their rules."),
         command(

@@ -11,6 +11,7 @@ use std::time::Duration;
 pub mod bare;
 pub mod broker;
 pub mod client;
+pub mod collector;
 pub mod command;
 mod hooks;
 pub mod host;
@@ -33,6 +34,7 @@ pub use crate::run::settings::{
 };
 pub use broker::Broker;
 pub use client::{Client, State, Submitted};
+pub use collector::{Collector, Order};
 pub use command::{Command, commands};
 pub use job::{Hints, Job, Retry};
 pub use options::Options;

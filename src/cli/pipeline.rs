@@ -34,6 +34,7 @@ enum PipelineCommand {
     Resume(Resume),
     Add(stage::Add),
     Close(stage::Close),
+    Collect(stage::Collect),
 }
 
 impl Pipeline {
@@ -45,6 +46,7 @@ impl Pipeline {
             PipelineCommand::Resume(command) => command.run(),
             PipelineCommand::Add(command) => command.run(),
             PipelineCommand::Close(command) => command.run(),
+            PipelineCommand::Collect(command) => command.run(),
         }
     }
 }
@@ -70,6 +72,7 @@ report.toml:
   on_failure = \"continue\"                        the run goes on without it; else \"fail\"
   kind = \"each\"                                  one job for each frame of the results it takes; or \"open\": those that
                                                  `forebay pipeline add` adds, until `close`; else \"job\"
+  collected = true                               of such a stage: `forebay pipeline collect` takes its results one by one
   options = { attempts = 5, run_ms = 60000 }     what `forebay submit` has flags for
   headers = { unit = \"mm\" }
 The same in JSON is read from a file that ends in .json. The flags below are for the run as a whole; those of its steps

@@ -268,6 +268,40 @@ pub enum QueueTurn {
     Resume,
 }
 
+/// In which order results are collected.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CollectOrder {
+    /// That in which the jobs ended.
+    #[default]
+    Completion,
+    /// That in which they were added or made.
+    Submission,
+}
+
+/// A collector of one stage.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Collector {
+    /// The run.
+    pub id: JobId,
+    /// The stage.
+    pub step: String,
+    /// What it is known by.
+    pub name: String,
+    /// Who asks.
+    pub by: Asker,
+}
+
+/// What a collector, or the owner of a stage, asks.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Collect {
+    /// Results that are not acknowledged, behind those told before, at most `limit`.
+    Results { collector: Collector, order: CollectOrder, since: Option<String>, limit: usize },
+    /// The collector has this job's result.
+    Ack { collector: Collector, job: JobId, data: Vec<u8> },
+    /// What it said, behind the acknowledgement with number `since`.
+    Acked { id: JobId, step: String, since: u64, limit: usize, by: Asker },
+}
+
 /// What an operator asks of the jobs side.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Admin {
@@ -283,6 +317,8 @@ pub enum Admin {
     Resume { id: JobId, by: Asker },
     /// Nothing more is added to an open stage of a run, which should have `count` jobs.
     StageClose { id: JobId, step: String, count: Option<u64>, by: Asker },
+    /// About the results of a stage.
+    Collect(Collect),
     /// Runs after the id `since`, at most `limit`.
     Runs { listed: Listed, since: Option<JobId>, limit: usize, by: Asker },
     /// One queue or all, with their rules.

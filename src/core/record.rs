@@ -62,8 +62,21 @@ pub enum Record {
     StageClosed { id: JobId, step: u32 },
     /// What was seen of an attempt from outside the process that made it, as where it stood.
     Seen { id: JobId, attempt: u32, text: String },
+    /// The collector of a stage has the result of this job of it.
+    Collected { id: JobId, collected: Arc<Collected> },
     /// What the records of a job add up to. Written by the store behind a `Submitted` that it moved.
     Stands { id: JobId, standing: Box<Standing> },
+}
+
+/// What a collector says when it has a result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Collected {
+    /// The collector.
+    pub name: String,
+    /// How many it has then, of this stage.
+    pub number: u64,
+    /// For whoever adds to the stage.
+    pub data: Vec<u8>,
 }
 
 /// An id chosen by an application whose job is gone.
@@ -196,6 +209,8 @@ pub struct Standing {
     pub history: Vec<Attempt>,
     /// Of a run: its open stages that are closed.
     pub closed: Vec<u32>,
+    /// Of a job of a stage: that its collector has its result.
+    pub collected: Option<Arc<Collected>>,
 }
 
 impl Standing {
@@ -255,6 +270,7 @@ impl Standing {
             }
             Record::Child { parent, .. } => (self.parent, self.suspect) = (Some(*parent), true),
             Record::StageClosed { step, .. } => self.closed.push(*step),
+            Record::Collected { collected, .. } => self.collected = Some(collected.clone()),
             Record::Stands { standing, .. } => self.clone_from(standing),
             _ => {}
         }

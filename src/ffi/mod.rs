@@ -17,6 +17,7 @@ mod loaded;
 pub mod broker;
 pub mod buffer;
 pub mod client;
+pub mod collector;
 pub mod error;
 pub mod id;
 pub mod job;

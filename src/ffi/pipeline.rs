@@ -31,6 +31,9 @@ pub const FOREBAY_STEP_OPEN: u32 = 1;
 /// is given the step's payload and behind it one frame. What needs the step begins when all of them are done, and may be given their
 /// results, in the order of the frames.
 pub const FOREBAY_STEP_EACH: u32 = 2;
+/// Of forebay_pipeline_step, for a stage: its results are collected, see forebay_collector_open, and the run is not DONE before each of
+/// them is acknowledged. They are no part of the run's result.
+pub const FOREBAY_STEP_COLLECT: u32 = 4;
 /// Of forebay_pipeline_step: when the step does not end DONE the run goes on all the same, and steps that take its result are
 /// given an empty frame.
 pub const FOREBAY_STEP_CONTINUE: u32 = 8;
@@ -81,7 +84,7 @@ pub unsafe extern "C" fn forebay_pipeline_new(
 
 /// Adds a step. `step` is its name, 1 to 255 bytes of UTF-8 without control characters and once in the pipeline. `job` says its
 /// queue, payload (an empty one is none), headers and rules; its id, tag and want are not a step's and are 0. `flags` is 0 or an OR of
-/// FOREBAY_STEP_CONTINUE and one of FOREBAY_STEP_OPEN and FOREBAY_STEP_EACH. Delay, queue timeout and deadline count from when the step may begin; its level is the run's. Everything is copied.
+/// FOREBAY_STEP_CONTINUE and one of FOREBAY_STEP_OPEN and FOREBAY_STEP_EACH, and with one of these FOREBAY_STEP_COLLECT. Delay, queue timeout and deadline count from when the step may begin; its level is the run's. Everything is copied.
 ///
 /// FOREBAY_ERR_ARGUMENT for a name that is taken or cannot be, or a job that has what a step has not; FOREBAY_ERR_TOO_LARGE for a step
 /// more than 100,000. Any thread. `err` may be NULL.
@@ -99,7 +102,8 @@ pub unsafe extern "C" fn forebay_pipeline_step(
             let pipeline = arg::object(pipeline, "pipeline")?;
             (pipeline, arg::text(step, "step")?, submit::read_one(job, &pipeline.job)?)
         };
-        check_flags(flags, FOREBAY_STEP_OPEN | FOREBAY_STEP_EACH | FOREBAY_STEP_CONTINUE)?;
+        let known = FOREBAY_STEP_OPEN | FOREBAY_STEP_EACH | FOREBAY_STEP_COLLECT | FOREBAY_STEP_CONTINUE;
+        check_flags(flags, known)?;
         let kind = match (flags & FOREBAY_STEP_OPEN != 0, flags & FOREBAY_STEP_EACH != 0) {
             (false, false) => StepKind::Job,
             (true, false) => StepKind::Open,
@@ -127,6 +131,7 @@ pub unsafe extern "C" fn forebay_pipeline_step(
             options,
             needs: Vec::new(),
             may_fail: flags & FOREBAY_STEP_CONTINUE != 0,
+            is_collected: flags & FOREBAY_STEP_COLLECT != 0,
         })
     })
 }

@@ -14,6 +14,7 @@ use crate::ffi::arg;
 use crate::ffi::client::{forebay_client_t, hand_over};
 use crate::ffi::error::forebay_error_t;
 use crate::ffi::id::{self, forebay_id_t};
+use crate::ffi::result::forebay_result_t;
 use crate::ffi::status::forebay_status_t;
 use crate::ffi::submit::{self, forebay_submit_t};
 
@@ -72,5 +73,34 @@ pub unsafe extern "C" fn forebay_stage_close(
         let (client, run, step) =
             unsafe { (arg::object(client, "client")?, id::read(run, "run")?, arg::text(step, "step")?) };
         client.client.close_stage(run, step, u64::try_from(count).ok(), arg::timeout(timeout_ms))
+    })
+}
+
+/// Waits for what the collector of the stage `step` said with its acknowledgement number `after` + 1, counted from 1 in the order of
+/// the acknowledgements: the result's data is that, its id the job's whose result it was, and its sequence the number. They are kept
+/// as long as the run. The caller frees the result.
+///
+/// FOREBAY_DRAINED when there will be none: the stage is closed and all is acknowledged, or the run has ended otherwise.
+/// FOREBAY_TIMED_OUT, FOREBAY_INTERRUPTED; FOREBAY_ERR_NOT_FOUND for a run that is not known, or without such a stage that is collected.
+/// Any thread. `err` may be NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn forebay_stage_acked(
+    client: *mut forebay_client_t,
+    run: *const forebay_id_t,
+    step: *const c_char,
+    after: u64,
+    timeout_ms: i64,
+    result: *mut *mut forebay_result_t,
+    err: *mut *mut forebay_error_t,
+) -> forebay_status_t {
+    guard!(err, {
+        // SAFETY: NULL, or what the contract says.
+        let (client, run, step) =
+            unsafe { (arg::object(client, "client")?, id::read(run, "run")?, arg::text(step, "step")?) };
+        let place = arg::out(result, "result")?;
+        let result = client.client.acked(run, step, after, arg::timeout(timeout_ms))?;
+        // SAFETY: not NULL, and may be written as the contract says.
+        unsafe { place.write(forebay_result_t::give(result)) };
+        Ok(())
     })
 }

@@ -43,6 +43,8 @@ pub struct Step {
     pub needs: Vec<Need>,
     /// Whether the run goes on when it fails.
     pub may_fail: bool,
+    /// Of a stage: a collector takes its results one by one, and the run is not over before it has them all.
+    pub is_collected: bool,
 }
 
 /// One step needs another.
@@ -350,6 +352,9 @@ fn check_kind(step: &Step) -> Result<(), Failure> {
         StepKind::Each if !takes_results => {
             "is one job for each frame of the results it takes, and takes none; one at least is right"
         }
+        StepKind::Job if step.is_collected => {
+            "is one job and is collected; its result is waited for, and right would be a stage"
+        }
         _ => return Ok(()),
     };
     Err(Failure::new(Status::Argument, format!("step \"{}\" {wrong}", step.name)))
@@ -381,6 +386,7 @@ mod tests {
             options: JobOptions::default(),
             needs: Vec::new(),
             may_fail: false,
+            is_collected: false,
         }
     }
 

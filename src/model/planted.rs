@@ -115,6 +115,10 @@ faults! {
     ForgetClose,
     /// The results of a stage are gathered in another order.
     GatherOutOfOrder,
+    /// After a restart nobody has acknowledged a result.
+    ForgetCollected,
+    /// A run is DONE before its results are collected.
+    EndUncollected,
 }
 
 /// The one this process has.

@@ -45,11 +45,13 @@ pub enum Kind {
     StageClosed = 27,
     /// [`Record::Seen`].
     Seen = 28,
+    /// [`Record::Collected`].
+    Collected = 29,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 13] = [
+    pub const ALL: [Kind; 14] = [
         Kind::Booted,
         Kind::Submitted,
         Kind::Leased,
@@ -63,6 +65,7 @@ impl Kind {
         Kind::Child,
         Kind::StageClosed,
         Kind::Seen,
+        Kind::Collected,
     ];
 
     /// The kind with this number.
@@ -86,13 +89,15 @@ impl Kind {
             Record::Child { .. } => Kind::Child,
             Record::StageClosed { .. } => Kind::StageClosed,
             Record::Seen { .. } => Kind::Seen,
+            Record::Collected { .. } => Kind::Collected,
         }
     }
 
     /// The last version of this kind's bytes. All up to it are read.
     pub fn version(self) -> u8 {
         match self {
-            Kind::Submitted | Kind::Stands => 3,
+            Kind::Submitted => 3,
+            Kind::Stands => 4,
             _ => 1,
         }
     }
@@ -104,6 +109,7 @@ pub fn version_of(record: &Record) -> u8 {
     match record {
         Record::Submitted { job, .. } if job.stage.is_some() => 3,
         Record::Submitted { job, .. } if job.is_run => 2,
+        Record::Stands { standing, .. } if standing.collected.is_some() => 4,
         Record::Stands { standing, .. } if standing.has_evidence() => 3,
         Record::Stands { standing, .. } if !standing.closed.is_empty() => 2,
         _ => 1,
@@ -124,6 +130,7 @@ pub fn id_of(record: &Record) -> Option<JobId> {
         | Record::Child { id, .. }
         | Record::StageClosed { id, .. }
         | Record::Seen { id, .. }
+        | Record::Collected { id, .. }
         | Record::Stands { id, .. } => Some(*id),
     }
 }

@@ -248,7 +248,7 @@ static void a_pipeline(void) {
     REFUSED(forebay_pipeline_step, step, forebay_pipeline_step(pipeline, NULL, &job, 0, &err));
     NOT_UTF8(forebay_pipeline_step, step, forebay_pipeline_step(pipeline, bad_text, &job, 0, &err));
     REFUSED(forebay_pipeline_step, job, forebay_pipeline_step(pipeline, "a", NULL, 0, &err));
-    CHECK(forebay_pipeline_step(pipeline, "a", &job, 4, NULL) == FOREBAY_ERR_ARGUMENT);
+    CHECK(forebay_pipeline_step(pipeline, "a", &job, 16, NULL) == FOREBAY_ERR_ARGUMENT);
     CHECK(forebay_pipeline_step(pipeline, "a", &job, FOREBAY_STEP_OPEN | FOREBAY_STEP_EACH, NULL) ==
           FOREBAY_ERR_ARGUMENT);
     ALLOWED(forebay_pipeline_step, err, forebay_pipeline_step(pipeline, "a", &job, 0, NULL) == FOREBAY_OK);
@@ -319,6 +319,53 @@ static void a_stage(void) {
     CHECK(forebay_stage_close(client, &run, "many", -1, 30000, NULL) == FOREBAY_OK);
     CHECK(forebay_stage_add(client, &run, "many", &job, 1, 30000, &id, NULL, NULL) == FOREBAY_ERR_STATE);
     CHECK(forebay_client_cancel(client, &run, NULL, 30000, NULL) == FOREBAY_OK);
+}
+
+static void a_collector(void) {
+    forebay_pipeline_t *pipeline = NULL;
+    forebay_collector_t *collector = NULL;
+    forebay_result_t *result = NULL;
+    forebay_submit_t job = {.struct_size = sizeof job};
+    forebay_id_t run, id;
+    job.queue = "nobody";
+    DONE(forebay_pipeline_new("p", &pipeline, &err));
+    DONE(forebay_pipeline_step(pipeline, "many", &job, FOREBAY_STEP_OPEN | FOREBAY_STEP_COLLECT, &err));
+    DONE(forebay_client_run(client, pipeline, NULL, 30000, &run, &err));
+    forebay_pipeline_free(pipeline);
+    REFUSED(forebay_collector_open, client, forebay_collector_open(NULL, &run, "many", "c", 0, &collector, &err));
+    REFUSED(forebay_collector_open, run, forebay_collector_open(client, NULL, "many", "c", 0, &collector, &err));
+    REFUSED(forebay_collector_open, step, forebay_collector_open(client, &run, NULL, "c", 0, &collector, &err));
+    NOT_UTF8(forebay_collector_open, step, forebay_collector_open(client, &run, bad_text, "c", 0, &collector, &err));
+    REFUSED(forebay_collector_open, name, forebay_collector_open(client, &run, "many", NULL, 0, &collector, &err));
+    NOT_UTF8(forebay_collector_open, name,
+             forebay_collector_open(client, &run, "many", bad_text, 0, &collector, &err));
+    REFUSED(forebay_collector_open, collector, forebay_collector_open(client, &run, "many", "c", 0, NULL, &err));
+    ALLOWED(forebay_collector_open, err,
+            forebay_collector_open(client, &run, "many", "c", 2, &collector, NULL) == FOREBAY_ERR_ARGUMENT);
+    DONE(forebay_collector_open(client, &run, "many", "c", FOREBAY_COLLECT_IN_ORDER, &collector, &err));
+    REFUSED(forebay_collector_next, collector, forebay_collector_next(NULL, 0, &result, &err));
+    REFUSED(forebay_collector_next, result, forebay_collector_next(collector, 0, NULL, &err));
+    ALLOWED(forebay_collector_next, err, forebay_collector_next(collector, 100, &result, NULL) == FOREBAY_TIMED_OUT);
+    DONE(forebay_id_new(&id));
+    REFUSED(forebay_collector_ack, collector, forebay_collector_ack(NULL, &id, "x", 1, 0, &err));
+    REFUSED(forebay_collector_ack, job, forebay_collector_ack(collector, NULL, "x", 1, 0, &err));
+    CHECK(forebay_collector_ack(collector, &id, NULL, 1, 0, NULL) == FOREBAY_ERR_ARGUMENT);
+    ALLOWED(forebay_collector_ack, data,
+            forebay_collector_ack(collector, &id, NULL, 0, 30000, NULL) == FOREBAY_ERR_NOT_FOUND);
+    ALLOWED(forebay_collector_ack, err,
+            forebay_collector_ack(collector, &id, "x", 1, 30000, NULL) == FOREBAY_ERR_NOT_FOUND);
+    REFUSED(forebay_stage_acked, client, forebay_stage_acked(NULL, &run, "many", 0, 0, &result, &err));
+    REFUSED(forebay_stage_acked, run, forebay_stage_acked(client, NULL, "many", 0, 0, &result, &err));
+    REFUSED(forebay_stage_acked, step, forebay_stage_acked(client, &run, NULL, 0, 0, &result, &err));
+    NOT_UTF8(forebay_stage_acked, step, forebay_stage_acked(client, &run, bad_text, 0, 0, &result, &err));
+    REFUSED(forebay_stage_acked, result, forebay_stage_acked(client, &run, "many", 0, 0, NULL, &err));
+    ALLOWED(forebay_stage_acked, err,
+            forebay_stage_acked(client, &run, "many", 0, 100, &result, NULL) == FOREBAY_TIMED_OUT);
+    DONE(forebay_stage_close(client, &run, "many", 0, 30000, &err));
+    CHECK(forebay_collector_next(collector, 30000, &result, NULL) == FOREBAY_DRAINED);
+    forebay_collector_free(collector);
+    forebay_collector_free(NULL);
+    ALLOWED(forebay_collector_free, collector, 1);
 }
 
 static void a_result(void) {
@@ -557,6 +604,7 @@ int main(int argc, char **argv) {
     a_client();
     a_pipeline();
     a_stage();
+    a_collector();
     a_result();
     a_worker();
     a_job_to_do();

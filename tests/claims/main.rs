@@ -8,6 +8,7 @@
 mod bench;
 mod broker;
 mod cancel;
+mod collect;
 mod durable;
 mod events;
 mod hosts;

@@ -5,7 +5,7 @@ pub(crate) mod flip;
 pub(crate) mod state;
 
 use bytes::Bytes;
-use forebay::core::record::{AttemptError, Buried, QueueKept, Record};
+use forebay::core::record::{AttemptError, Buried, Collected, QueueKept, Record};
 use forebay::model::{
     Body, Headers, InStage, JobId, JobOptions, JobRules, Meta, Outcome, Owner, QueueName, ReplyMode,
     Submission, Verdict,
@@ -133,6 +133,17 @@ impl World {
         if job.job.stage.is_some() && job.ended.is_none() && standing.closed.is_empty() {
             // Of a run it would be; to the store a job is a job.
             return Record::StageClosed { id, step: self.below(300) as u32 };
+        }
+        if job.job.stage.is_some()
+            && job.ended.is_some()
+            && standing.collected.is_none()
+            && self.below(2) == 0
+        {
+            let data = vec![7; self.below(90) as usize];
+            return Record::Collected {
+                id,
+                collected: Collected { name: "c".into(), number: 1, data }.into(),
+            };
         }
         if let Some((verdict, _)) = job.ended {
             return match &job.job.content {

@@ -47,7 +47,8 @@ impl State {
             | Record::Requeued { id, .. }
             | Record::Seen { id, .. }
             | Record::Child { id, .. }
-            | Record::StageClosed { id, .. } => {
+            | Record::StageClosed { id, .. }
+            | Record::Collected { id, .. } => {
                 self.job(id).standing.apply(record);
             }
             Record::Ended { id, verdict, wall_ms } => {

@@ -5,9 +5,24 @@ use std::fs;
 use support::header::root;
 
 /// The files of src/ffi in the order of the manual. A file may only name types of those before it.
-const SECTIONS: [&str; 16] = [
-    "version", "status", "error", "id", "options", "buffer", "submit", "pipeline", "result", "client",
-    "stage", "job", "worker", "plugin", "broker", "log",
+const SECTIONS: [&str; 17] = [
+    "version",
+    "status",
+    "error",
+    "id",
+    "options",
+    "buffer",
+    "submit",
+    "pipeline",
+    "result",
+    "client",
+    "stage",
+    "collector",
+    "job",
+    "worker",
+    "plugin",
+    "broker",
+    "log",
 ];
 
 const HEAD: &str = r#"/* forebay: a job broker over ZeroMQ. This is the C interface of its clients, workers and embedded brokers.

@@ -7,6 +7,8 @@
 mod account;
 #[path = "../sim/client.rs"]
 mod client;
+#[path = "../runs/collect.rs"]
+mod collect;
 #[path = "../crash_world/mod.rs"]
 mod crash_world;
 #[path = "../sim/daemon.rs"]

@@ -17,6 +17,7 @@ use forebay::model::{
 use forebay::wire::codec::pipeline::encode;
 use forebay::wire::command::{Grant, Presented};
 
+use crate::collect::{Asked, Collector};
 use crate::random::Random;
 use crate::stages::Stage;
 use crate::storm::{Tally, is_well};
@@ -73,6 +74,8 @@ pub(crate) struct World {
     pub(crate) members: BTreeMap<JobId, (JobId, usize, usize)>,
     pub(crate) adds: BTreeMap<Tag, JobId>,
     pub(crate) closes: BTreeMap<Tag, (JobId, usize)>,
+    pub(crate) collectors: BTreeMap<(JobId, usize), Collector>,
+    pub(crate) collects: BTreeMap<Tag, (JobId, usize, Asked)>,
     /// Makes every frame of a result another one.
     pub(crate) frames: u64,
     pub(crate) tally: Tally,
@@ -99,6 +102,8 @@ impl World {
             members: BTreeMap::new(),
             adds: BTreeMap::new(),
             closes: BTreeMap::new(),
+            collectors: BTreeMap::new(),
+            collects: BTreeMap::new(),
             frames: 0,
             tally: Tally::default(),
         }
@@ -316,6 +321,7 @@ impl World {
         self.table.tick(self.now);
         self.ask_about_everything();
         self.say_stages_again();
+        self.ack_again();
         self.settle()?;
         for worker in std::mem::take(&mut self.workers).into_values() {
             if !random.chance(600) {
@@ -400,6 +406,7 @@ impl World {
             }
         }
         self.stage_answered(tag, &answer)?;
+        self.collect_answered(tag, &answer)?;
         if let (Some(id), Answer::State { verdict: Some(verdict), .. }) = (self.asks.remove(&tag), &answer) {
             self.ended(id, verdict.clone())?;
         }
@@ -486,6 +493,15 @@ impl World {
         let steps = 0..run.steps.len();
         let well = steps.clone().filter(|&at| run.is_well(at)).count();
         let badly = steps.filter(|&at| run.is_bad(at)).count();
+        let collectors = &self.collectors;
+        let is_collected = |at: usize| {
+            let collector = collectors.get(&(id, at));
+            let has = |job: JobId| collector.is_some_and(|collector| collector.has(job));
+            !run.steps[at].is_collected || run.stages[at].ids().all(|job| job.is_some_and(has))
+        };
+        if verdict.outcome == Outcome::Done && !(0..run.steps.len()).all(is_collected) {
+            return Err(format!("run {id} is DONE before its results are collected"));
+        }
         let is_right = match verdict.outcome {
             Outcome::Done => well == run.steps.len() && verdict.body == run.outputs(),
             Outcome::Failed => badly > 0,
@@ -534,6 +550,11 @@ impl Run {
         }
     }
 
+    /// Something of it has failed, or it is cancelled, so that what goes on of it will be cancelled.
+    pub(crate) fn is_going_down(&self) -> bool {
+        self.is_cancelled || (0..self.steps.len()).any(|at| self.is_bad(at))
+    }
+
     fn is_bad(&self, at: usize) -> bool {
         let bad = |verdict: &Arc<Verdict>| !is_well(verdict.outcome, self.steps[at].may_fail);
         self.ended[at].as_ref().is_some_and(bad) || self.stages[at].ends().flatten().any(bad)
@@ -562,7 +583,7 @@ impl Run {
     fn outputs(&self) -> Body {
         let needed: BTreeSet<usize> =
             self.steps.iter().flat_map(|step| &step.needs).map(|need| need.step as usize).collect();
-        let last = (0..self.steps.len()).filter(|at| !needed.contains(at));
+        let last = (0..self.steps.len()).filter(|at| !needed.contains(at) && !self.steps[*at].is_collected);
         Body(last.flat_map(|at| self.frames(at, true)).collect())
     }
 }
@@ -575,6 +596,7 @@ fn make_sound(step: &mut Step) {
     } else if !step.needs.iter().any(|need| need.is_input) {
         step.kind = StepKind::Job;
     }
+    step.is_collected &= step.kind != StepKind::Job;
 }
 
 fn step(run: JobId, at: usize, random: &mut Random) -> Step {
@@ -594,6 +616,7 @@ fn step(run: JobId, at: usize, random: &mut Random) -> Step {
         },
         needs: Vec::new(),
         may_fail: random.chance(300),
+        is_collected: random.chance(500),
     }
 }
 

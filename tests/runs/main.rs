@@ -4,6 +4,7 @@
 //! `FOREBAY_STORM_SEED=N` goes through one seed; `FOREBAY_STORM_SEEDS=N` through the first N.
 
 mod account;
+mod collect;
 #[path = "../sim/random.rs"]
 mod random;
 mod stages;
@@ -28,6 +29,8 @@ impl Tally {
             (&mut self.added, other.added),
             (&mut self.closed, other.closed),
             (&mut self.fanned, other.fanned),
+            (&mut self.collected, other.collected),
+            (&mut self.killed, other.killed),
         ];
         pairs.into_iter().for_each(|(sum, more)| *sum += more);
     }
@@ -35,7 +38,7 @@ impl Tally {
     fn has_everything(&self) -> bool {
         let each =
             [self.begun, self.done, self.failed, self.cancelled, self.crashes, self.adopted, self.revoked];
-        let of_stages = [self.added, self.closed, self.fanned];
+        let of_stages = [self.added, self.closed, self.fanned, self.collected, self.killed];
         each.iter().chain(&of_stages).all(|count| *count > 0) && self.passed_over > 0
     }
 }

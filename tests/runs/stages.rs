@@ -39,9 +39,24 @@ impl Stage {
         self.ends().all(|end| end.is_some_and(|verdict| is_well(verdict.outcome, may_fail)))
     }
 
+    pub(crate) fn ids(&self) -> impl Iterator<Item = Option<JobId>> {
+        self.jobs.iter().map(Member::id)
+    }
+
     /// How each of its jobs ended, if it has.
     pub(crate) fn ends(&self) -> impl Iterator<Item = Option<&Arc<Verdict>>> {
         self.jobs.iter().map(|member| member.ended.as_ref())
+    }
+}
+
+impl Member {
+    /// Its job, once it is known.
+    pub(crate) fn id(&self) -> Option<JobId> {
+        self.job
+    }
+
+    pub(crate) fn end(&self) -> Option<&Arc<Verdict>> {
+        self.ended.as_ref()
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::rig::{Rig, Worker};
 use crate::runs;
+use crate::stages;
 use forebay::api::commands;
 use forebay::core::jobs::IoDone;
 use forebay::core::record::StoreStats;
@@ -129,10 +130,20 @@ fn answers() -> BTreeMap<&'static str, Value> {
     let submission = runs::run_of(&mut rig, &runs::draft(steps, &[("b", "a")]));
     let run = submission.id.to_string();
     rig.submit_job(client, submission).unwrap();
-    let stage = Step { kind: StepKind::Open, body: Body::default(), ..runs::step("many") };
+    let queue = forebay::model::QueueName::new("staged").unwrap();
+    let stage =
+        Step { kind: StepKind::Open, body: Body::default(), is_collected: true, queue, ..runs::step("many") };
     let submission = runs::run_of(&mut rig, &runs::draft(vec![stage], &[]));
-    let staged = submission.id.to_string();
+    let (staged, mut staffed) = (submission.id, rig.worker_of("staged", 2));
     rig.submit_job(client, submission).unwrap();
+    let added: Vec<String> = ["1", "2"]
+        .map(|payload| stages::add(&mut rig, client, staged, "many", payload).unwrap().to_string())
+        .into();
+    for grant in runs::begun(&mut rig, staffed) {
+        runs::finish(&mut rig, &mut staffed, &grant);
+    }
+    rig.close(staffed.session, true);
+    let staged = staged.to_string();
     let submission = runs::run_of(&mut rig, &runs::draft(vec![runs::step("a")], &[]));
     let cancelled = submission.id;
     rig.submit_job(client, submission).unwrap();
@@ -149,6 +160,9 @@ fn answers() -> BTreeMap<&'static str, Value> {
         ("runs.list", &[]),
         ("run.resume", &[("id", &cancelled)]),
         ("stage.close", &[("id", &staged), ("step", "many")]),
+        ("stage.ack", &[("id", &staged), ("step", "many"), ("name", "c"), ("job", &added[0])]),
+        ("stage.results", &[("id", &staged), ("step", "many"), ("name", "c")]),
+        ("stage.acked", &[("id", &staged), ("step", "many")]),
         ("workers.list", &[]),
         ("queue.set", &[("queue", "q"), ("attempts", "3")]),
         ("queue.list", &[]),

@@ -4,6 +4,7 @@
 mod admin_page;
 mod admission;
 mod cancel;
+mod collect;
 mod found;
 mod leases;
 mod operators;

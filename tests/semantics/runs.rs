@@ -21,6 +21,7 @@ pub(crate) fn step(name: &str) -> Step {
         options: JobOptions::default(),
         needs: Vec::new(),
         may_fail: false,
+        is_collected: false,
     }
 }
 

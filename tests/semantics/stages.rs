@@ -23,13 +23,25 @@ fn job_of(rig: &mut Rig, run: JobId, stage: &str, payload: &str) -> Submission {
     Submission { body, stage: Some(Box::new(place)), ..rig.job(JobOptions::default()) }
 }
 
-fn add(rig: &mut Rig, client: u64, run: JobId, stage: &str, payload: &str) -> Result<JobId, Status> {
+pub(crate) fn add(
+    rig: &mut Rig,
+    client: u64,
+    run: JobId,
+    stage: &str,
+    payload: &str,
+) -> Result<JobId, Status> {
     let job = job_of(rig, run, stage, payload);
     let id = job.id;
     rig.submit_job(client, job).map(|()| id)
 }
 
-fn close(rig: &mut Rig, client: u64, run: JobId, stage: &str, count: &str) -> Result<Value, Status> {
+pub(crate) fn close(
+    rig: &mut Rig,
+    client: u64,
+    run: JobId,
+    stage: &str,
+    count: &str,
+) -> Result<Value, Status> {
     let mut arguments = vec![("id", run.to_string()), ("step", stage.to_owned())];
     if !count.is_empty() {
         arguments.push(("count", count.to_owned()));

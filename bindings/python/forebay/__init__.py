@@ -23,6 +23,7 @@ from .broker import Broker
 from .client import Client
 from .cluster import Cluster, EagerClient
 from .codec import Frames, pack, unpack
+from .collector import Collector
 from .errors import (
     AddressError,
     ArgumentError,
@@ -90,6 +91,7 @@ __all__ = [
     "Error",
     "Fail",
     "ForkedError",
+    "Collector",
     "Frames",
     "HINT_DRAINING",
     "HINT_SOFT_LIMIT",

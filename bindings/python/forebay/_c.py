@@ -78,8 +78,10 @@ LOG_TRACE = 5
 ID_TEXT_CAP = 37
 STEP_OPEN = 1
 STEP_EACH = 2
+STEP_COLLECT = 4
 STEP_CONTINUE = 8
 NEED_RESULT = 1
+COLLECT_IN_ORDER = 1
 PLUGIN_ABI = 1
 
 
@@ -172,6 +174,10 @@ class forebay_result_view_t(ctypes.Structure):
 
 
 class forebay_client_t(ctypes.Structure):
+    pass
+
+
+class forebay_collector_t(ctypes.Structure):
     pass
 
 
@@ -532,6 +538,51 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
             POINTER(POINTER(forebay_error_t)),
         ),
     ),
+    "forebay_stage_acked": (
+        c_int32,
+        (
+            POINTER(forebay_client_t),
+            POINTER(forebay_id_t),
+            c_char_p,
+            c_uint64,
+            c_int64,
+            POINTER(POINTER(forebay_result_t)),
+            POINTER(POINTER(forebay_error_t)),
+        ),
+    ),
+    "forebay_collector_open": (
+        c_int32,
+        (
+            POINTER(forebay_client_t),
+            POINTER(forebay_id_t),
+            c_char_p,
+            c_char_p,
+            c_uint32,
+            POINTER(POINTER(forebay_collector_t)),
+            POINTER(POINTER(forebay_error_t)),
+        ),
+    ),
+    "forebay_collector_next": (
+        c_int32,
+        (
+            POINTER(forebay_collector_t),
+            c_int64,
+            POINTER(POINTER(forebay_result_t)),
+            POINTER(POINTER(forebay_error_t)),
+        ),
+    ),
+    "forebay_collector_ack": (
+        c_int32,
+        (
+            POINTER(forebay_collector_t),
+            POINTER(forebay_id_t),
+            c_void_p,
+            c_size_t,
+            c_int64,
+            POINTER(POINTER(forebay_error_t)),
+        ),
+    ),
+    "forebay_collector_free": (None, (POINTER(forebay_collector_t),)),
     "forebay_job_view": (c_int32, (POINTER(forebay_job_t), POINTER(forebay_job_view_t))),
     "forebay_job_payload": (c_void_p, (POINTER(forebay_job_t), POINTER(c_size_t))),
     "forebay_job_frame": (c_void_p, (POINTER(forebay_job_t), c_uint32, POINTER(c_size_t))),

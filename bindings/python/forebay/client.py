@@ -22,6 +22,7 @@ from ._desk import Desk, Submission, run_settings
 from ._library import Forgetful, call, lib
 from .caller import ROOM_S, Caller
 from .codec import Headers
+from .collector import Collector
 from .errors import BusyError, Error, TimedOut, error_of
 from .future import JobFuture, News, Seconds
 from .options import Options, pointer
@@ -168,6 +169,19 @@ class Client(Caller, Forgetful):
         self._its_desk().handle.do(
             lib.forebay_stage_close, id_of(run), stage.encode(), number, timeout=timeout
         )
+
+    def collect(self, run: UUID, stage: str, name: str, in_order: bool = False) -> Collector:
+        """A collector of the results of a collected stage, known by `name`: as the jobs end, or in the order of their adding."""
+        return Collector(self, run, stage, name, in_order)
+
+    def acked(self, run: UUID, stage: str, after: int = 0, timeout: Seconds = None) -> Optional[Result]:
+        """What the collector of a stage said with its acknowledgement number `after` + 1, as the result's data.
+
+        None when the time is over, and when there will be none.
+        """
+        handle = self._its_desk().handle
+        out = handle.wait(lib.forebay_stage_acked, id_of(run), stage.encode(), after, timeout=timeout)
+        return None if out is None else Result(out)
 
     def peek(self, id: UUID, timeout: Seconds = 10) -> Result:
         """How a job stands, without taking its result."""

@@ -83,6 +83,7 @@ class Pipeline:
         needs: Iterable[str],
         after: Iterable[str] = (),
         may_fail: bool = False,
+        collected: bool = False,
         headers: Optional[Headers] = None,
         **rules: Any,
     ) -> "Pipeline":
@@ -91,7 +92,8 @@ class Pipeline:
         What needs it begins when all of them are done, and is given their results in order.
         """
         submission = Submission(queue, payload, headers, None, rules)
-        return self._add(name, submission, _c.STEP_EACH, may_fail, needs, after)
+        flags = _c.STEP_EACH | (_c.STEP_COLLECT if collected else 0)
+        return self._add(name, submission, flags, may_fail, needs, after)
 
     def stage(
         self,
@@ -100,15 +102,18 @@ class Pipeline:
         *,
         after: Iterable[str] = (),
         may_fail: bool = False,
+        collected: bool = False,
         headers: Optional[Headers] = None,
         **rules: Any,
     ) -> "Pipeline":
         """Adds an open stage: `Client.add` adds jobs to it while the run goes on, until `Client.close_stage`.
 
-        They have the queue, headers and rules said here where they say nothing themselves.
+        They have the queue, headers and rules said here where they say nothing themselves. A `collected` stage hands its
+        results to `Client.collect`.
         """
         submission = Submission(queue, b"", headers, None, rules)
-        return self._add(name, submission, _c.STEP_OPEN, may_fail, (), after)
+        flags = _c.STEP_OPEN | (_c.STEP_COLLECT if collected else 0)
+        return self._add(name, submission, flags, may_fail, (), after)
 
     def _add(
         self,

@@ -79,6 +79,29 @@ class Runs(Rig):
             client.add(run, "lines", [b"late"])
         self.assertEqual(client.wait(run, SOON).data, b">+A+B+C+D")
 
+    def test_a_collector_goes_on_where_it_was(self):
+        self.worker({"double": lambda value: bytes(value) * 2})
+        client = self.client()
+        run = client.run(forebay.Pipeline("p").stage("many", "double", collected=True))
+        ids = client.add(run, "many", [b"%d" % i for i in range(5)])
+        with client.collect(run, "many", "c", in_order=True) as collector:
+            for i in range(3):
+                result = collector.next(SOON)
+                self.assertEqual((result.id, result.data), (ids[i], b"%d%d" % (i, i)))
+                if i < 2:
+                    collector.ack(result, b"has %d" % i)
+            with self.assertRaises(forebay.StateError):
+                client.collect(run, "many", "another").next(SOON)
+        client.close_stage(run, "many")
+        with client.collect(run, "many", "c", in_order=True) as collector:
+            for i, result in enumerate(collector, 2):
+                self.assertEqual((result.id, result.data), (ids[i], b"%d%d" % (i, i)))
+                collector.ack(result)
+            self.assertEqual(i, 4)
+        self.assertEqual(client.acked(run, "many", 1, SOON).data, b"has 1")
+        self.assertIsNone(client.acked(run, "many", 5, SOON))
+        self.assertEqual(client.wait(run, SOON).outcome, forebay.Outcome.DONE)
+
     def test_what_is_wrong_is_said(self):
         pipeline = forebay.Pipeline("p").step("a", "q").step("b", "q", needs=["a"])
         with self.assertRaisesRegex(forebay.NotFoundError, 'no step "c"'):

@@ -24,6 +24,8 @@ struct FileStep {
     name: String,
     #[serde(default)]
     kind: Kind,
+    #[serde(default)]
+    collected: bool,
     queue: String,
     data: Option<String>,
     /// Beside the pipeline's file, unless it is absolute.
@@ -143,5 +145,6 @@ fn step(said: &FileStep, path: &Path) -> Result<Step, Failed> {
         options,
         needs: Vec::new(),
         may_fail: said.on_failure == OnFailure::Continue,
+        is_collected: said.collected,
     })
 }

@@ -1,9 +1,9 @@
-//! Open stages: jobs added to one while its run goes on, and its closing.
+//! Stages: jobs added to an open one while its run goes on, its closing, and the collecting of results.
 
 use std::time::Duration;
 
 use clap::Args;
-use forebay::api::{JobId, Submit, Submitted};
+use forebay::api::{JobId, Order, Outcome, Status, Submit, Submitted};
 
 use crate::cli::connection::Connection;
 use crate::cli::exit::{Exit, Failed};
@@ -95,5 +95,52 @@ impl Close {
         let client = self.connection.open()?;
         client.close_stage(self.run, &self.step, self.count, Some(self.timeout))?;
         Ok(Exit::Done)
+    }
+}
+
+/// Collects the results of a stage: prints the first frame of each on a line of its own, and acknowledges it.
+///
+/// Ends when there is nothing more to collect, with 1 when a job did not end DONE. When it is ended before, it goes on where it was.
+#[derive(Args, Debug)]
+pub(super) struct Collect {
+    /// The run's id, as `forebay pipeline run` prints it.
+    #[arg(value_parser = submit::id)]
+    run: JobId,
+    /// The stage, which is `collected` in the pipeline's file.
+    step: String,
+    /// What the collector is known by.
+    #[arg(long = "as", value_name = "NAME", default_value = "forebay")]
+    name: String,
+    /// In the order in which the jobs were added, not in that in which they end.
+    #[arg(long)]
+    in_order: bool,
+    /// How long to wait for the broker to confirm an acknowledgement, such as 10s.
+    #[arg(short, long, value_name = "TIME", default_value = "30s", value_parser = time::parse)]
+    timeout: Duration,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+impl Collect {
+    pub(super) fn run(self) -> Result<Exit, Failed> {
+        let client = self.connection.open()?;
+        let order = if self.in_order { Order::Submission } else { Order::Completion };
+        let collector = client.collector(self.run, &self.step, &self.name, order);
+        let mut exit = Exit::Done;
+        loop {
+            let result = match collector.next(None) {
+                Ok(result) => result,
+                Err(failure) if failure.status == Status::Drained => return Ok(exit),
+                Err(failure) => return Err(failure.into()),
+            };
+            if result.outcome() == Outcome::Done {
+                show::line(result.text())?;
+            } else {
+                let why = [result.code(), result.message()].join(": ");
+                anstream::eprintln!("forebay: job {} ended {}, {why}", result.id(), result.outcome().name());
+                exit = Exit::NotDone;
+            }
+            collector.ack(result.id(), &[], Some(self.timeout))?;
+        }
     }
 }

@@ -11,7 +11,7 @@ use crate::core::broker::admin::arguments::Arguments;
 use crate::core::broker::sessions::{Session, Side};
 use crate::core::broker::{Broker, What};
 use crate::core::job_table::JobTable;
-use crate::core::jobs::{Admin, Answer, Crash, Jobs, QueueTurn, SessionId};
+use crate::core::jobs::{Admin, Answer, Collect, Collector, Crash, Jobs, QueueTurn, SessionId};
 use crate::model::limits::{CRASH_TEXT_LEN_MAX, INTERVAL_MS_MAX, LIST_LEN, LIST_MAX, SHOWN_LEN};
 use crate::model::{Body, Failure, JobId, Now, QueueName, Status};
 use crate::wire::command::{FromBroker, PeerKind, ToBroker};
@@ -36,14 +36,12 @@ pub(super) enum Shape {
     Queue,
 }
 
-/// A client that waits for events.
+/// A client that waits for events, or for what becomes of a stage.
 #[derive(Clone, Debug)]
 pub(super) struct Poll {
     pub(super) session: SessionId,
     tag: u64,
-    since: u64,
-    limit: usize,
-    queue: Option<QueueName>,
+    what: Admin,
     pub(super) until_us: u64,
     /// It was asked and the answer is on its way.
     asked: bool,
@@ -144,7 +142,15 @@ impl<J: Jobs> Broker<J> {
             }
             REQUEUE => (Admin::Requeue { id: said.need_id()?, by }, Shape::Plain),
             "quarantine.drop" => (Admin::Drop { id: said.need_id()?, by }, Shape::Plain),
-            "events" => return self.add_poll(now, session, tag, said),
+            "events" => return self.poll_events(now, session, tag, said),
+            "stage.results" | "stage.acked" => return self.poll_stage(now, session, tag, command, said),
+            "stage.ack" => {
+                let (id, step, name) =
+                    (said.need_id()?, said.need("step")?.into(), said.need("name")?.into());
+                let (job, data) = (said.need_job()?, said.bytes("data")?);
+                let collector = Collector { id, step, name, by };
+                (Admin::Collect(Collect::Ack { collector, job, data }), Shape::Plain)
+            }
             "workers.wait" => return self.add_wait(now, session, tag, said),
             "workers.list" => return self.list_peers(now, session, tag, said, PeerKind::Worker),
             "clients.list" => return self.list_peers(now, session, tag, said, PeerKind::Client),
@@ -338,7 +344,7 @@ impl<J: Jobs> Broker<J> {
         wanted.map(|session| show_session(now, session)).collect()
     }
 
-    fn add_poll(
+    fn poll_events(
         &mut self,
         now: Now,
         session: SessionId,
@@ -350,12 +356,50 @@ impl<J: Jobs> Broker<J> {
         let wait_ms = arguments.number("wait_ms", 0)?.min(INTERVAL_MS_MAX);
         let queue = arguments.queue()?;
         arguments.finish()?;
-        let poll = Poll { session, tag, since, limit, queue, until_us: now.after_ms(wait_ms), asked: false };
+        let by = self.asker(session);
+        self.add_poll(now, session, tag, Admin::Events { since, limit, queue, by }, wait_ms);
+        Ok(())
+    }
+
+    fn poll_stage(
+        &mut self,
+        now: Now,
+        session: SessionId,
+        tag: u64,
+        command: &str,
+        mut said: Arguments<'_>,
+    ) -> Result<(), Failure> {
+        let by = self.asker(session);
+        let (id, step) = (said.need_id()?, said.need("step")?.to_owned());
+        let what = if command == "stage.results" {
+            let (name, order) = (said.need("name")?.to_owned(), said.order()?);
+            let since = said.take("since").map(str::to_owned);
+            let collector = Collector { id, step, name, by };
+            Collect::Results { collector, order, since, limit: said.limit(LIST_LEN)? }
+        } else {
+            let since = said.number("since", 0)?;
+            Collect::Acked { id, step, since, limit: said.limit(LIST_LEN)?, by }
+        };
+        let wait_ms = said.number("wait_ms", 0)?.min(INTERVAL_MS_MAX);
+        said.finish()?;
+        self.add_poll(now, session, tag, Admin::Collect(what), wait_ms);
+        Ok(())
+    }
+
+    fn add_poll(&mut self, now: Now, session: SessionId, tag: u64, what: Admin, wait_ms: u64) {
+        let poll = Poll { session, tag, what, until_us: now.after_ms(wait_ms), asked: false };
         let key = self.next_poll;
         self.next_poll += 1;
         self.polls.insert(key, poll);
         self.ask_poll(now, key);
-        Ok(())
+    }
+
+    /// Something has happened that a client may wait for who wants to hear of a stage.
+    pub(super) fn ask_stage_polls(&mut self, now: Now) {
+        let is_due = |poll: &Poll| !poll.asked && matches!(poll.what, Admin::Collect(_));
+        let keys: Vec<u64> =
+            self.polls.iter().filter(|(_, poll)| is_due(poll)).map(|(key, _)| *key).collect();
+        keys.into_iter().for_each(|key| self.ask_poll(now, key));
     }
 
     /// Asks the jobs side for what every waiting client waits for.
@@ -378,20 +422,21 @@ impl<J: Jobs> Broker<J> {
     fn ask_poll(&mut self, now: Now, key: u64) {
         let Some(poll) = self.polls.get_mut(&key) else { return };
         poll.asked = true;
-        let (session, since, limit, queue) = (poll.session, poll.since, poll.limit, poll.queue.clone());
-        let by = self.asker(session);
-        self.ask(now, session, Admin::Events { since, limit, queue, by }, What::Poll(key));
+        let (session, what) = (poll.session, poll.what.clone());
+        self.ask(now, session, what, What::Poll(key));
     }
 
     /// The events a client waits for, if there are any; else it goes on waiting until its time is over.
     pub(super) fn polled(&mut self, now: Now, key: u64, answer: Answer) {
         let Some(poll) = self.polls.get_mut(&key) else { return };
         poll.asked = false;
-        let empty = matches!(&answer, Answer::Json(json) if json["events"].as_array().is_some_and(Vec::is_empty))
-            || answer == Answer::Unknown;
-        if empty && poll.until_us > now.us {
-            if let Answer::Json(json) = &answer {
-                poll.since = json["next"].as_u64().unwrap_or(poll.since);
+        let is_empty = match &answer {
+            Answer::Json(json) => is_empty(json),
+            answer => *answer == Answer::Unknown,
+        };
+        if is_empty && poll.until_us > now.us {
+            if let (Answer::Json(json), Admin::Events { since, .. }) = (&answer, &mut poll.what) {
+                *since = json["next"].as_u64().unwrap_or(*since);
             }
             return;
         }
@@ -446,6 +491,12 @@ impl<J: Jobs> Broker<J> {
             );
         }
     }
+}
+
+/// Whether an answer tells nothing yet, and something may follow.
+fn is_empty(answer: &Value) -> bool {
+    let lists = ["events", "results", "acks"].map(|name| answer[name].as_array());
+    answer["end"] != true && lists.into_iter().flatten().all(Vec::is_empty)
 }
 
 fn show_session(now: Now, session: &Session) -> Value {

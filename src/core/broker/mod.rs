@@ -104,6 +104,8 @@ pub struct Broker<J> {
     outputs: VecDeque<Output>,
     draining: bool,
     full: bool,
+    /// Something has happened since those were asked about who wait for what becomes of a stage.
+    is_stirred: bool,
     counters: BrokerCounters,
 }
 
@@ -125,6 +127,7 @@ impl<J: Jobs> Broker<J> {
             outputs: VecDeque::new(),
             draining: false,
             full: false,
+            is_stirred: false,
             counters: BrokerCounters::default(),
         }
     }
@@ -256,19 +259,30 @@ impl<J: Jobs> Broker<J> {
 
     /// Takes everything the jobs side has to say.
     fn pump(&mut self, now: Now) {
+        self.pump_events(now);
+        while std::mem::take(&mut self.is_stirred) {
+            self.ask_stage_polls(now);
+            self.pump_events(now);
+        }
+        if !self.polls.is_empty() && self.polls_due_us.is_none() {
+            self.polls_due_us = Some(now.after_ms(admin::POLL_INTERVAL_MS));
+        }
+    }
+
+    fn pump_events(&mut self, now: Now) {
         while let Some(event) = self.jobs.poll() {
             match event {
                 Event::Reply { tag, answer } => self.answered(now, tag, answer),
                 Event::Grant { worker, grant } => self.granted(now, worker, grant),
                 Event::Revoke { worker, lease, why } => self.revoked(now, worker, lease, why),
                 Event::Recall { worker, lease } => self.send(session_of(worker), FromBroker::Recall(lease)),
-                Event::Ended { id, asker, push, verdict } => self.ended(id, &asker, push, &verdict),
+                Event::Ended { id, asker, push, verdict } => {
+                    self.is_stirred = !self.polls.is_empty();
+                    self.ended(id, &asker, push, &verdict);
+                }
                 Event::Said { id, asker, attempt, word } => self.said(id, &asker, attempt, word),
                 Event::Pressure { full } => self.pressed(full),
             }
-        }
-        if !self.polls.is_empty() && self.polls_due_us.is_none() {
-            self.polls_due_us = Some(now.after_ms(admin::POLL_INTERVAL_MS));
         }
     }
 
@@ -314,7 +328,10 @@ impl<J: Jobs> Broker<J> {
                 }
                 self.done(session, number);
             }
-            What::Admin(tag, shape) => self.reply(session, tag, shape, answer),
+            What::Admin(tag, shape) => {
+                self.is_stirred |= !self.polls.is_empty();
+                self.reply(session, tag, shape, answer);
+            }
             What::Poll(poll) => self.polled(now, poll, answer),
             What::Lost(..) => {}
         }

@@ -70,7 +70,21 @@ impl JobTable {
         if job.is_ended() && going > 0 {
             return Err(Violation(format!("run {id} has ended and {going} of its jobs go on")));
         }
-        if matches!(job.state, State::Open { .. }) && going == 0 {
+        let collecting = run.stages.values().filter_map(|stage| Some((stage, stage.collecting.as_ref()?)));
+        let uncollected: usize =
+            collecting.map(|(stage, collecting)| stage.jobs.len() - collecting.count()).sum();
+        if uncollected != run.uncollected {
+            return Err(Violation(format!(
+                "run {id} counts {} results to be collected, {uncollected} are",
+                run.uncollected
+            )));
+        }
+        if job.is_ended() && job.outcome() == Outcome::Done && uncollected > 0 {
+            return Err(Violation(format!(
+                "run {id} is DONE and {uncollected} of its results are not collected"
+            )));
+        }
+        if matches!(job.state, State::Open { .. }) && going == 0 && uncollected == 0 {
             return Err(Violation(format!("run {id} has not ended and nothing of it goes on")));
         }
         Ok(())
@@ -105,6 +119,12 @@ impl JobTable {
             return Err(Violation(format!(
                 "stage \"{name}\" of run {id} counts {} jobs open and {} well; {open} and {well} are",
                 stage.open, stage.well
+            )));
+        }
+        let ended = stage.jobs.len() - open;
+        if stage.collecting.as_ref().is_some_and(|collecting| !collecting.is_sound(ended)) {
+            return Err(Violation(format!(
+                "of stage \"{name}\" of run {id} {ended} jobs have ended, and others are to be collected or are"
             )));
         }
         let stand = match stage {

@@ -9,6 +9,7 @@ mod admin;
 mod admit;
 mod check;
 mod check_runs;
+mod collect;
 mod dispatch;
 mod end;
 mod entry;

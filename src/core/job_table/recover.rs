@@ -124,6 +124,7 @@ impl JobTable {
             | Record::Child { id, .. }
             | Record::StageClosed { id, .. }
             | Record::Seen { id, .. }
+            | Record::Collected { id, .. }
             | Record::Stands { id, .. } => {
                 self.replay_on(id, replayed, |job| job.standing.apply(&record));
             }
@@ -171,6 +172,9 @@ impl JobTable {
         let Replayed { standing, verdict, forgotten, .. } = replayed;
         let id = self.job(slot).id;
         standing.closed.iter().for_each(|step| self.set_closed(id, *step));
+        if let Some(collected) = standing.collected {
+            self.recall_collected(slot, collected);
+        }
         let job = self.job_mut(slot);
         (job.token, job.begun, job.suspect) = (standing.token, standing.begun, standing.suspect);
         (job.attempts, job.losses, job.releases) = (standing.attempts, standing.losses, standing.releases);

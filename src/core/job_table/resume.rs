@@ -147,8 +147,8 @@ impl JobTable {
         let name = self.runs.by_id[&id].pipeline.steps()[step as usize].name.clone();
         let (rules, _) = self.rules_of_step(&made);
         let asker = self.job(run_slot).asker.clone();
-        for (place, job) in jobs {
-            let Some(verdict) = self.verdict_of(job).cloned() else { continue };
+        for (place, old_job) in jobs {
+            let Some(verdict) = self.verdict_of(old_job).cloned() else { continue };
             let mut job = made.clone();
             job.id = step_id(made.id, place as u32);
             job.stage = Some(Box::new(InStage { run: id, step: name.clone(), place, in_its_queue: false }));
@@ -158,6 +158,9 @@ impl JobTable {
             let slot = self.insert(now, &asker, job, rules.clone());
             self.join_stage(now, slot, Part::InStage { run: id, step, place });
             self.close(now, slot, close_as(&verdict));
+            if let Some(said) = self.collected_of(old, step, old_job) {
+                self.note_collected(now, slot, id, step, place, said);
+            }
         }
         let durable = self.job(run_slot).durable;
         self.record(durable, || Record::StageClosed { id, step });

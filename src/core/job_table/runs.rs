@@ -13,6 +13,7 @@ use std::sync::Arc;
 use crate::core::graph::{Graph, Stand};
 use crate::core::job_table::JobTable;
 use crate::core::job_table::admit::check_rules;
+use crate::core::job_table::collect::Collecting;
 use crate::core::job_table::end::Close;
 use crate::core::job_table::entry::{Job, KEPT_BY_RUN, Part, State};
 use crate::core::job_table::past_runs::PastRuns;
@@ -32,8 +33,9 @@ pub(super) struct Run {
     /// Those of its steps that are stages.
     pub(super) stages: BTreeMap<u32, Stage>,
     pub(super) stage_names: BTreeMap<String, u32>,
-    /// Jobs of all of them.
+    /// Jobs of all of them, and those whose results have yet to be collected.
     pub(super) in_stages: usize,
+    pub(super) uncollected: usize,
     /// When something last happened to its stages.
     pub(super) moved_us: u64,
 }
@@ -78,14 +80,28 @@ pub(super) fn step_id(run: JobId, step: u32) -> JobId {
     JobId::new(run.wall_ms(), random)
 }
 
+impl Run {
+    /// Whether another step is given the result of this one.
+    pub(super) fn is_taken(&self, step: u32) -> bool {
+        let mut needs = self.pipeline.steps().iter().flat_map(|step| &step.needs);
+        needs.any(|need| need.step == step && need.is_input)
+    }
+}
+
 impl Runs {
     /// The run's pipeline as it came, and nothing begun.
     pub(super) fn insert(&mut self, id: JobId, pipeline: Pipeline) {
         let graph = Graph::new(&pipeline);
         let kinds = (0..).zip(pipeline.steps()).filter(|(_, step)| step.kind != StepKind::Job);
         let stage_names: BTreeMap<String, u32> = kinds.map(|(at, step)| (step.name.clone(), at)).collect();
-        let stages = stage_names.values().map(|step| (*step, Stage::default())).collect();
-        self.by_id.insert(id, Run { pipeline, graph, stages, stage_names, in_stages: 0, moved_us: 0 });
+        let stage = |step: u32| Stage {
+            collecting: pipeline.steps()[step as usize].is_collected.then(Collecting::default),
+            ..Stage::default()
+        };
+        let stages = stage_names.values().map(|step| (*step, stage(*step))).collect();
+        let (in_stages, uncollected, moved_us) = (0, 0, 0);
+        let run = Run { pipeline, graph, stages, stage_names, in_stages, uncollected, moved_us };
+        self.by_id.insert(id, run);
     }
 
     /// A job that has to do with a run has ended.
@@ -195,7 +211,7 @@ impl JobTable {
                 let close = self.failure_of(id, step);
                 return self.close(now, slot, close);
             }
-            if run.graph.is_done() {
+            if run.graph.is_done() && (run.uncollected == 0 || planted(Planted::EndUncollected)) {
                 let close = self.outputs_of(id);
                 return self.close(now, slot, close);
             }
@@ -333,6 +349,8 @@ impl JobTable {
         let run = &self.runs.by_id[&id];
         let mut close = Close::new(Outcome::Done);
         let last = (0..run.pipeline.steps().len() as u32).filter(|&step| run.graph.is_last(step));
+        // What was collected is somebody's already.
+        let last = last.filter(|step| !run.pipeline.steps()[*step as usize].is_collected);
         last.for_each(|step| self.add_result(id, step, true, &mut close.body.0));
         let (len, frames) = (close.body.len() as u64, close.body.0.len());
         if len > self.config.payload_max || frames > BODY_FRAMES_MAX {

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use crate::core::graph::Stand;
 use crate::core::job_table::JobTable;
+use crate::core::job_table::collect::Collecting;
 use crate::core::job_table::end::{Close, ended_wall_ms};
 use crate::core::job_table::entry::{NEVER, Part, State};
 use crate::core::job_table::runs::{Run, step_id};
@@ -42,6 +43,8 @@ pub(super) struct Stage {
     pub(super) begun_ms: Option<u64>,
     pub(super) started_ms: Option<u64>,
     pub(super) ended_ms: Option<u64>,
+    /// How far its results are collected, if they are.
+    pub(super) collecting: Option<Collecting>,
 }
 
 /// Why a stage has not gone well.
@@ -60,13 +63,17 @@ impl Stage {
     }
 
     /// There is nothing more to come of it.
-    fn is_through(&self) -> bool {
+    pub(super) fn is_through(&self) -> bool {
         self.is_begun && self.is_closed && self.open == 0
     }
 
-    /// It waits for its owner.
+    /// It waits for its owner, who waits for nothing.
     fn is_idle(&self) -> bool {
-        self.is_begun && !self.is_closed && self.open == 0
+        let is_collected = |collecting: &Collecting| collecting.count() == self.jobs.len();
+        self.is_begun
+            && !self.is_closed
+            && self.open == 0
+            && self.collecting.as_ref().is_none_or(is_collected)
     }
 
     fn note_end(&mut self, verdict: &Verdict, id: JobId, started_ms: Option<u64>, may_fail: bool) {
@@ -154,6 +161,7 @@ impl JobTable {
             stage.jobs.insert(place, id);
             stage.open += 1;
             run.in_stages += 1;
+            run.uncollected += usize::from(stage.collecting.is_some());
         }
     }
 
@@ -276,7 +284,7 @@ impl JobTable {
         let Some(&slot) = self.ids.get(&job) else { return };
         let job = self.job(slot);
         let State::Ended { verdict, .. } = &job.state else { return };
-        let (verdict, job_id) = (verdict.clone(), job.id);
+        let (verdict, job_id, part) = (verdict.clone(), job.id, job.part.as_deref().copied());
         let started_ms = job.history.first().map(|attempt| attempt.started_wall_ms);
         let Some(run) = self.runs.by_id.get_mut(&id) else { return };
         run.moved_us = now.us;
@@ -284,6 +292,9 @@ impl JobTable {
         if let Some(stage) = run.stages.get_mut(&step) {
             stage.open -= 1;
             stage.note_end(&verdict, job_id, started_ms, may_fail);
+            if let (Some(collecting), Some(Part::InStage { place, .. })) = (&mut stage.collecting, part) {
+                collecting.note_end(place);
+            }
         }
         self.settle_stage(id, step);
     }
@@ -421,6 +432,7 @@ impl JobTable {
             }
         }
         self.runs.by_id.insert(id, run);
+        self.recount_collecting(id);
     }
 
     /// In a run that had ended before a restart, the stages stand as they stood.

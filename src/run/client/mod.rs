@@ -157,11 +157,16 @@ impl ClientHandle {
         let thread = spawn_quiet("forebay-client", move || server.run())?;
         Ok(ClientHandle { shared, thread: Some(thread) })
     }
+
+    /// The same client for what belongs to it: its calls work as long as the client is open, and dropping it closes nothing.
+    pub fn share(&self) -> Self {
+        ClientHandle { shared: self.shared.clone(), thread: None }
+    }
 }
 
 impl Drop for ClientHandle {
     fn drop(&mut self) {
-        let thread = self.thread.take();
+        let Some(thread) = self.thread.take() else { return };
         if self.shared.gate.is_forked() {
             // The thread is the parent's. What is shared with it may be locked for ever here: forget it.
             std::mem::forget(thread);
@@ -171,10 +176,8 @@ impl Drop for ClientHandle {
         self.shared.gate.end(closed(), State::Closed);
         self.shared.mailbox.push(Request::Close);
         self.shared.mailbox.wake();
-        if let Some(thread) = thread {
-            // A fault inside was told to the callers and logged.
-            let _ = thread.join();
-        }
+        // A fault inside was told to the callers and logged.
+        let _ = thread.join();
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use rmp::{Marker, decode};
 
-use crate::core::record::{Attempt, AttemptError, Buried, QueueKept, RUNNING, Record, Standing};
+use crate::core::record::{Attempt, AttemptError, Buried, Collected, QueueKept, RUNNING, Record, Standing};
 use crate::model::{
     Body, Headers, InStage, JobId, JobOptions, JobRules, Level, Meta, Outcome, Owner, QueueName, ReplyMode,
     Submission, Verdict,
@@ -102,6 +102,7 @@ impl Decoder {
             Kind::Seen => {
                 Record::Seen { id: from.id()?, attempt: from.uint32()?, text: from.text()?.to_owned() }
             }
+            Kind::Collected => Record::Collected { id: from.id()?, collected: from.collected()?.into() },
             Kind::Stands => Record::Stands { id: from.id()?, standing: from.standing(version)?.into() },
         };
         if from.0.is_empty() { Ok(record) } else { Err(CodecError::Trailing) }
@@ -353,6 +354,10 @@ impl<'a> Reader<'a> {
         Ok(InStage { run, step, place, in_its_queue: false })
     }
 
+    fn collected(&mut self) -> Result<Collected, CodecError> {
+        Ok(Collected { name: self.text()?.to_owned(), number: self.uint()?, data: self.bytes()?.to_vec() })
+    }
+
     fn standing(&mut self, version: u8) -> Result<Standing, CodecError> {
         let (token, held, begun, suspect) = (self.uint()?, self.boolean()?, self.boolean()?, self.boolean()?);
         let (attempts, losses, releases) = (self.uint32()?, self.uint32()?, self.uint32()?);
@@ -374,6 +379,7 @@ impl<'a> Reader<'a> {
         let history = (0..len).map(attempt).collect::<Result<_, _>>()?;
         let closed = if version >= 2 { self.array()? } else { 0 };
         let closed = (0..closed).map(|_| self.uint32()).collect::<Result<_, _>>()?;
+        let collected = if version >= 4 { Some(Arc::new(self.collected()?)) } else { None };
         Ok(Standing {
             token,
             held,
@@ -386,6 +392,7 @@ impl<'a> Reader<'a> {
             parent,
             history,
             closed,
+            collected,
         })
     }
 }

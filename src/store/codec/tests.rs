@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::*;
-use crate::core::record::{Attempt, AttemptError, Buried, QueueKept, RUNNING, Standing};
+use crate::core::record::{Attempt, AttemptError, Buried, Collected, QueueKept, RUNNING, Standing};
 use crate::model::{
     Body, Headers, InStage, JobOptions, JobRules, Level, Meta, Outcome, Owner, QueueName, ReplyMode,
     Submission, Verdict,
@@ -66,6 +66,7 @@ fn every() -> Vec<Record> {
         not_before_wall_ms: 77,
         parent: Some(id(3)),
         closed: Vec::new(),
+        collected: None,
         history: vec![attempt.clone(), Attempt { how: "of its own".into(), error: error.clone(), ..attempt }],
     };
     let options =
@@ -106,6 +107,7 @@ fn every() -> Vec<Record> {
         Record::Child { id: id(1), parent: id(3) },
         Record::StageClosed { id: id(1), step: 70_000 },
         Record::Seen { id: id(1), attempt: 2, text: "it stood there".into() },
+        Record::Collected { id: id(1), collected: collected().into() },
     ]
 }
 
@@ -158,6 +160,10 @@ fn only_a_run_is_written_in_a_version_that_older_brokers_refuse() {
     assert!(every().iter().all(|record| version_of(record) == 1));
 }
 
+fn collected() -> Collected {
+    Collected { name: "cöllector".into(), number: 1 << 40, data: vec![9; 2_000] }
+}
+
 #[test]
 fn a_job_of_a_stage_and_a_closed_stage_are_written_in_versions_of_their_own() {
     let mut decoder = Decoder::default();
@@ -169,8 +175,11 @@ fn a_job_of_a_stage_and_a_closed_stage_are_written_in_versions_of_their_own() {
     };
     let stage = InStage { run: id(7), step: "mäny".into(), place: 1 << 40, in_its_queue: false };
     Arc::make_mut(job).stage = Some(stage.into());
-    for (at, version) in [(1, 3), (9, 2)] {
-        let record = records[at].clone();
+    let mut taken = records[9].clone();
+    if let Record::Stands { standing, .. } = &mut taken {
+        standing.collected = Some(collected().into());
+    }
+    for (record, version) in [(records[1].clone(), 3), (records[9].clone(), 2), (taken, 4)] {
         let mut bytes = Vec::new();
         encode(&record, &mut bytes);
         assert!(bytes.len() <= encoded_len_max(&record));

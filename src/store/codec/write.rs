@@ -2,7 +2,7 @@
 
 use rmp::encode::{self, ByteBuf};
 
-use crate::core::record::{Attempt, AttemptError, Buried, QueueKept, Record, Standing};
+use crate::core::record::{Attempt, AttemptError, Buried, Collected, QueueKept, Record, Standing};
 use crate::model::{Body, Headers, JobId, JobOptions, JobRules, Level, Owner, Submission, Verdict};
 
 /// Appends the record's bytes to `out`. Its kind and version stand in the frame around it.
@@ -77,6 +77,10 @@ pub fn encode(record: &Record, out: &mut Vec<u8>) {
             uint(to, u64::from(*attempt));
             text(to, seen);
         }
+        Record::Collected { id: job, collected: said } => {
+            id(to, job);
+            collected(to, said);
+        }
         Record::Stands { id: job, standing } => {
             id(to, job);
             stands(to, standing);
@@ -112,13 +116,16 @@ pub fn encoded_len_max(record: &Record) -> usize {
                 buried.owner.user.len() + buried.owner.name.len() + buried.content.len()
             }
             Record::QueueSet(kept) => kept.queue.as_str().len(),
+            Record::Collected { collected, .. } => collected_len(collected),
             Record::Stands { standing, .. } => {
                 let attempts = &standing.history;
                 let texts = |attempt: &Attempt| {
                     let evidence = attempt.evidence.as_ref().map_or(0, |text| text.len()) + 5;
                     attempt.worker.len() + attempt.how.len() + failed_len(attempt.error.as_deref()) + evidence
                 };
-                5 * standing.closed.len() + attempts.iter().map(|attempt| texts(attempt) + 48).sum::<usize>()
+                5 * standing.closed.len()
+                    + standing.collected.as_deref().map_or(0, collected_len)
+                    + attempts.iter().map(|attempt| texts(attempt) + 48).sum::<usize>()
             }
             Record::Seen { text, .. } => text.len(),
             Record::Booted { .. }
@@ -249,7 +256,8 @@ fn stands(to: &mut ByteBuf, standing: &Standing) {
         Some(parent) => id(to, parent),
         None => nil(to),
     }
-    let has_evidence = standing.has_evidence();
+    // Version 4 has all that version 3 has.
+    let has_evidence = standing.has_evidence() || standing.collected.is_some();
     array(to, standing.history.len() * if has_evidence { 8 } else { 7 });
     for Attempt { number, worker, started_wall_ms, ended_wall_ms, how, error, evidence } in &standing.history
     {
@@ -267,6 +275,19 @@ fn stands(to: &mut ByteBuf, standing: &Standing) {
         array(to, standing.closed.len());
         standing.closed.iter().for_each(|step| uint(to, u64::from(*step)));
     }
+    if let Some(said) = &standing.collected {
+        collected(to, said);
+    }
+}
+
+fn collected(to: &mut ByteBuf, Collected { name, number, data }: &Collected) {
+    text(to, name);
+    uint(to, *number);
+    bin(to, data);
+}
+
+fn collected_len(collected: &Collected) -> usize {
+    collected.name.len() + collected.data.len()
 }
 
 /// Two texts, empty when there is nothing to say.

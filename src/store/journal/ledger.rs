@@ -61,7 +61,8 @@ impl Ledger {
             | Record::Stands { id, .. }
             | Record::Child { id, .. }
             | Record::StageClosed { id, .. }
-            | Record::Seen { id, .. } => self.apply_standing(*id, record),
+            | Record::Seen { id, .. }
+            | Record::Collected { id, .. } => self.apply_standing(*id, record),
             Record::Started { id, wall_ms, .. } | Record::Requeued { id, wall_ms, .. } => {
                 self.wall_ms = self.wall_ms.max(*wall_ms);
                 self.apply_standing(*id, record)

@@ -15,6 +15,8 @@ use crate::wire::error::WireError;
 const FLAG_OPEN: u64 = 1;
 /// The step is one job for each frame of the results it takes.
 const FLAG_EACH: u64 = 1 << 1;
+/// A collector takes the results of the step.
+const FLAG_COLLECTED: u64 = 1 << 2;
 /// The run goes on when the step fails.
 const FLAG_MAY_FAIL: u64 = 1 << 3;
 /// Elements of a step.
@@ -108,8 +110,20 @@ fn read_step(r: &mut Reader<'_>, all: &Bytes) -> Result<Result<Step, Failure>, W
         (false, true) => StepKind::Each,
         (true, true) => return Err(WireError::Value("flags of a step")),
     };
-    let may_fail = flags & FLAG_MAY_FAIL != 0;
-    let step = || Ok(Step { name, kind, queue: queue?, body, headers, options: options?, needs, may_fail });
+    let (may_fail, is_collected) = (flags & FLAG_MAY_FAIL != 0, flags & FLAG_COLLECTED != 0);
+    let step = || {
+        Ok(Step {
+            name,
+            kind,
+            queue: queue?,
+            body,
+            headers,
+            options: options?,
+            needs,
+            may_fail,
+            is_collected,
+        })
+    };
     Ok(step())
 }
 
@@ -119,7 +133,8 @@ fn flags_of(step: &Step) -> u64 {
         StepKind::Open => FLAG_OPEN,
         StepKind::Each => FLAG_EACH,
     };
-    kind | if step.may_fail { FLAG_MAY_FAIL } else { 0 }
+    let may_fail = if step.may_fail { FLAG_MAY_FAIL } else { 0 };
+    kind | may_fail | if step.is_collected { FLAG_COLLECTED } else { 0 }
 }
 
 #[cfg(test)]
@@ -137,12 +152,14 @@ mod tests {
             options: JobOptions { attempts: Some(5), delay_ms: Some(7), ..JobOptions::default() },
             needs,
             may_fail: name == "b",
+            is_collected: false,
         }
     }
 
     fn pipeline() -> Pipeline {
         let needs = vec![Need { step: 0, is_input: true }, Need { step: 1, is_input: false }];
-        let stage = Step { kind: StepKind::Open, body: Body::default(), ..step("d", vec![]) };
+        let stage =
+            Step { kind: StepKind::Open, body: Body::default(), is_collected: true, ..step("d", vec![]) };
         let each = Step { kind: StepKind::Each, ..step("e", vec![Need { step: 3, is_input: true }]) };
         let steps = vec![step("a", vec![]), step("b", vec![]), step("c", needs), stage, each];
         Pipeline::new(QueueName::new("p").unwrap(), steps).unwrap()

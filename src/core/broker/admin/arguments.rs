@@ -5,7 +5,7 @@
 
 use std::fmt::Display;
 
-use crate::core::jobs::Listed;
+use crate::core::jobs::{CollectOrder, Listed};
 use crate::model::limits::LIST_MAX;
 use crate::model::{Failure, JobId, JobOptions, Level, Outcome, QueueName, Status};
 
@@ -79,6 +79,28 @@ impl<'a> Arguments<'a> {
 
     pub(super) fn need_id(&mut self) -> Result<JobId, Failure> {
         id_of("id", self.need("id")?)
+    }
+
+    pub(super) fn need_job(&mut self) -> Result<JobId, Failure> {
+        id_of("job", self.need("job")?)
+    }
+
+    /// In which order results are collected.
+    pub(super) fn order(&mut self) -> Result<CollectOrder, Failure> {
+        match self.take("order") {
+            None | Some("completion") => Ok(CollectOrder::Completion),
+            Some("submission") => Ok(CollectOrder::Submission),
+            Some(other) => Err(wrong("order", other, "completion or submission")),
+        }
+    }
+
+    /// Bytes, two digits for each.
+    pub(super) fn bytes(&mut self, key: &'static str) -> Result<Vec<u8>, Failure> {
+        let text = self.take(key).unwrap_or_default();
+        let digits = text.as_bytes().chunks(2);
+        let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+        let bytes: Option<Vec<u8>> = digits.map(|pair| byte(pair).filter(|_| pair.len() == 2)).collect();
+        bytes.ok_or_else(|| wrong(key, text, "two hexadecimal digits for each byte"))
     }
 
     /// Which jobs a list is of.

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::core::graph::Stand;
 use crate::core::job_table::JobTable;
 use crate::core::job_table::admin::show::{extend, text_of};
+use crate::core::job_table::collect::Collecting;
 use crate::core::job_table::end::ended_wall_ms;
 use crate::core::job_table::entry::{Job, State};
 use crate::core::job_table::runs::{Run, step_id};
@@ -112,7 +113,7 @@ impl JobTable {
         let last = job.and_then(|job| job.history.last());
         let shown = json!({
             "outcome": outcome.name(), "job": text_of(job.map(|_| step_id(run_job.id, step))),
-            "jobs": null, "jobs_done": null, "closed": null,
+            "jobs": null, "jobs_done": null, "closed": null, "collected": null,
             "queued_ms": job.map(|job| job.accepted_wall_ms), "started_ms": started_ms,
             "ended_ms": verdict.and_then(ended_wall_ms),
             "attempts": job.map(|job| job.history.len().max(job.attempts as usize)), "worker": last.map(|attempt| &*attempt.worker),
@@ -129,6 +130,7 @@ impl JobTable {
         let is_over = run_job.is_ended();
         let (jobs, left) = (stage.jobs.len(), if is_over { 0 } else { stage.open });
         let outcome = self.outcome_of_stage(run, step, is_over);
+        let collected = stage.collecting.as_ref().map(Collecting::count);
         let why = match run.graph.stand(step) {
             _ if is_over => None,
             Stand::Waiting => self.missing_needs(run, step).map(|why| match jobs {
@@ -137,12 +139,14 @@ impl JobTable {
             }),
             Stand::Going if !stage.is_closed => Some(format!("open: {left} of {jobs} jobs left")),
             Stand::Going => Some(format!("{left} of {jobs} jobs left")),
-            Stand::Well | Stand::Badly => None,
+            Stand::Well | Stand::Badly => collected
+                .filter(|collected| *collected < jobs)
+                .map(|collected| format!("{} of {jobs} results wait for their collector", jobs - collected)),
         };
         let ended_ms = stage.ended_ms.filter(|_| outcome.is_terminal());
         let shown = json!({
             "outcome": outcome.name(), "job": null,
-            "jobs": jobs, "jobs_done": stage.well, "closed": stage.is_closed,
+            "jobs": jobs, "jobs_done": stage.well, "closed": stage.is_closed, "collected": collected,
             "queued_ms": stage.begun_ms, "started_ms": stage.started_ms, "ended_ms": ended_ms,
             "attempts": null, "worker": null, "progress": stage.well as f64 / jobs.max(1) as f64, "code": null, "message": null,
             "why": why,
