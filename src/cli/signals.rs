@@ -28,8 +28,12 @@ pub(crate) fn on_stop(mut act: impl FnMut(u32) + Send + 'static) -> Result<(), F
 /// Whether that is there still.
 pub(crate) fn end_with(parent: i32) -> bool {
     let asked = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM));
-    let is_there = rustix::process::getppid().map(rustix::process::Pid::as_raw_pid) == Some(parent);
-    asked.is_ok() && is_there
+    asked.is_ok() && is_child_of(parent)
+}
+
+/// Whether the process that started this one is this, and there still.
+pub(crate) fn is_child_of(parent: i32) -> bool {
+    rustix::process::getppid().map(rustix::process::Pid::as_raw_pid) == Some(parent)
 }
 
 /// Calls `act` for what a command works with. It is not kept alive for it: when the command is done with it, it closes,

@@ -104,6 +104,20 @@ fn slots_do_not_outlive_their_host() {
     eventually("the slots to end", SOON, || (rig::workers(&broker) == 0).then_some(()));
 }
 
+/// Not for ever: what has not drained in time ends.
+#[test]
+fn a_handler_in_a_loop_does_not_outlive_its_host_for_long() {
+    let broker = Broker::start(binary!());
+    let plugin = odd(broker.folder(), "odd", &[]).display().to_string();
+    let mut host = Host::start(&broker, &["--load", &plugin, "--slots", "1", "--drain", "200ms"]);
+    host.ready();
+    rig::submit(&broker, "odd", "spin", 1);
+    let spinning = rig::wait_until_running(&broker, 1)[0];
+    host.process.kill();
+    let is_there = || std::path::Path::new(&format!("/proc/{spinning}")).exists();
+    eventually("the slot to end", SOON, || (!is_there()).then_some(()));
+}
+
 /// Slots that the broker sends home are not started again, and the host ends with them.
 #[test]
 fn a_host_that_is_sent_home_ends() {

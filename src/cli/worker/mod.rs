@@ -183,7 +183,7 @@ impl Host {
         }
         let plan = self.plan()?;
         let patience = escalate::Patience { grace: self.grace, kill_grace: self.kill_grace };
-        supervise::run(&plan, self.drain, patience, &self.teller()?)
+        supervise::run(&plan, patience, &self.teller()?)
     }
 
     /// Who tells the broker what the host sees, with the keys of the workers.
@@ -218,6 +218,7 @@ impl Host {
             endpoint: self.endpoint.clone(),
             life: self.life.clone(),
             cores: self.pin.unwrap_or(0),
+            drain: self.drain,
         })
     }
 

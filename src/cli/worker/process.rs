@@ -12,7 +12,7 @@ use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use forebay::api::report::{self, Doing, Told};
 use rustix::event::{PollFd, PollFlags, poll};
@@ -42,6 +42,8 @@ pub(super) struct Plan {
     pub(super) life: Life,
     /// Cores for each slot; 0: any.
     pub(super) cores: u32,
+    /// How long running jobs may take once nothing more is to begin.
+    pub(super) drain: Duration,
 }
 
 /// A process that was started.
@@ -83,6 +85,7 @@ impl Plan {
         let mut command = Command::new(binary);
         command.arg("slot").arg("--library").arg(&self.library);
         command.args(["--parent", &std::process::id().to_string()]);
+        command.args(["--drain", &format!("{}ms", self.drain.as_millis())]);
         self.sources.hand_on(&mut command);
         for (key, value) in &self.options {
             let value = value.replace("{slot}", &slot.to_string());

@@ -3,13 +3,15 @@
 use std::fs::File;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::PathBuf;
+use std::thread;
+use std::time::Duration;
 
 use clap::Args;
 
 use crate::cli::exit::{Exit, Failed};
 use crate::cli::flags::Sources;
-use crate::cli::signals;
 use crate::cli::worker::pin;
+use crate::cli::{signals, time};
 use crate::slot::{Fault, Library, crash};
 
 /// One process of a worker host, which starts it.
@@ -21,6 +23,9 @@ pub(crate) struct SlotCommand {
     /// The process that looks after this one.
     #[arg(long)]
     parent: i32,
+    /// How long a running job may take when that is gone.
+    #[arg(long, value_parser = time::parse)]
+    drain: Duration,
     /// The first slot, how many there are, and how many cores each is kept to.
     #[arg(long, value_delimiter = ',', num_args = 1)]
     pin: Vec<u32>,
@@ -39,15 +44,31 @@ impl SlotCommand {
         }
         crash::watch(report.as_raw_fd());
         let library = open(&self.library)?;
-        signals::on_stop(move |_| library.stop())?;
-        if !signals::end_with(self.parent) {
+        let (parent, drain) = (self.parent, self.drain);
+        let stop = move || {
             library.stop();
+            if !signals::is_child_of(parent) {
+                end_after(drain);
+            }
+        };
+        signals::on_stop(move |_| stop())?;
+        if !signals::end_with(parent) {
+            stop();
         }
         let mut options = self.sources.pairs()?;
         options.push(("host.report".to_owned(), format!("/proc/self/fd/{}", report.as_raw_fd())));
         library.run(self.sources.config(), &options)?;
         Ok(Exit::Done)
     }
+}
+
+/// Ends this process when it has not drained by then; nobody else is there to do it.
+fn end_after(drain: Duration) {
+    thread::spawn(move || {
+        thread::sleep(drain);
+        log::error!(target: "host", "its host is gone, and what runs has not ended in {}: the process ends", time::show(drain));
+        let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+    });
 }
 
 /// The library at this path.

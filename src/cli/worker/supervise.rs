@@ -50,7 +50,6 @@ struct Seat {
 struct Supervisor<'a> {
     plan: &'a Plan,
     teller: &'a Teller,
-    drain: Duration,
     patience: Patience,
     /// When the jobs in hand are looked at again.
     look_at: Instant,
@@ -66,7 +65,7 @@ struct Supervisor<'a> {
 }
 
 /// Looks after the processes of `plan` until all have ended: they were drained, or sent home by the broker.
-pub(super) fn run(plan: &Plan, drain: Duration, patience: Patience, teller: &Teller) -> Result<Exit, Failed> {
+pub(super) fn run(plan: &Plan, patience: Patience, teller: &Teller) -> Result<Exit, Failed> {
     let (tell, news) = mpsc::channel();
     let told = tell.clone();
     signals::on_stop(move |count| {
@@ -78,7 +77,6 @@ pub(super) fn run(plan: &Plan, drain: Duration, patience: Patience, teller: &Tel
     let mut host = Supervisor {
         plan,
         teller,
-        drain,
         patience,
         look_at: now,
         seats,
@@ -340,10 +338,10 @@ impl Supervisor<'_> {
     fn stop(&mut self) {
         let running = self.processes().count();
         if running > 0 {
-            let limit = time::show(self.drain);
+            let limit = time::show(self.plan.drain);
             log::info!(target: "host", "draining {running} processes; what runs has {limit}");
         }
-        self.kill_at = Some(Instant::now() + self.drain);
+        self.kill_at = Some(Instant::now() + self.plan.drain);
         self.seats.iter_mut().for_each(|seat| (seat.due, seat.heir_due) = (None, None));
         self.processes().for_each(|process| process.signal(Signal::TERM));
     }
