@@ -28,7 +28,12 @@ install:
 uninstall:
 	$(CARGO) run --release --quiet -- prefix --remove '$(DESTDIR)$(PREFIX)'
 
+packages:
+	stage=$$(mktemp -d) && trap 'rm -rf "$$stage"' EXIT && \
+	    $(CARGO) run --release --quiet -- prefix "$$stage/usr" && \
+	    bindings/c/packages.sh "$$stage" '$(PACKAGES)'
+
 wheel: build
 	$(PYTHON) bindings/python/build_wheel.py --out dist
 
-.PHONY: build test demo install uninstall wheel
+.PHONY: build test demo install uninstall packages wheel

@@ -18,6 +18,24 @@ fn packages(folder: &Folder) -> PathBuf {
     out
 }
 
+/// Each target that the Makefile's first lines name, and that it would do what it says.
+#[test]
+fn make_has_the_targets_it_names() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let makefile = fs::read_to_string(root.join("Makefile")).expect("the Makefile");
+    // What follows at once; `make` alone is followed by spaces.
+    let lines = makefile.lines().filter_map(|line| line.strip_prefix("#     make "));
+    let named: Vec<&str> =
+        lines.filter_map(|line| line.split(' ').next()).filter(|word| !word.is_empty()).collect();
+    assert!(named.contains(&"packages") && named.len() >= 6, "{named:?}");
+    for target in named {
+        let mut make = command("make");
+        make.env_remove("MAKEFLAGS").current_dir(root).args(["--dry-run", target]);
+        let said = run(&mut make, SOON).success().text();
+        assert!(said.contains("cargo"), "make {target} would do:\n{said}");
+    }
+}
+
 /// `dpkg` on a system below `root`, as its superuser: the real one, or one in a namespace of the user's.
 fn dpkg(root: &Path) -> Command {
     // SAFETY: asks the system who runs this.

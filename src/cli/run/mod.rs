@@ -22,8 +22,7 @@ use forebay::api::log as journal;
 
 pub(crate) use control::{Reload, Scale};
 
-use crate::cli::exit::Exit;
-use crate::cli::exit::Failed;
+use crate::cli::exit::{Exit, Failed};
 use crate::cli::time;
 
 /// The file that is read when nothing is said.
@@ -107,11 +106,7 @@ impl RunCommand {
         let mut plan = self.plan()?;
         plan.control = self.control.clone().or(plan.control);
         let control = control::Listener::bind(plan.control.clone())?;
-        let again = || {
-            let plan = self.plan()?;
-            Ok(plan)
-        };
-        supervise::run(plan, &again, control)
+        supervise::run(plan, &|| self.plan(), control)
     }
 
     /// What is to run, read anew each time.
