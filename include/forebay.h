@@ -656,6 +656,13 @@ forebay_status_t forebay_pipeline_after(forebay_pipeline_t *pipeline,
                                         forebay_error_t **err);
 
 /**
+ * Has each run of the pipeline wait for its context, see forebay_run_context, before any step begins.
+ *
+ * Any thread. `err` may be NULL.
+ */
+FOREBAY_API forebay_status_t forebay_pipeline_hold(forebay_pipeline_t *pipeline, forebay_error_t **err);
+
+/**
  * Writes the graph in the language of Graphviz: up to `cap` bytes, the last of them 0. Returns how long the text is without that
  * 0; when that is not below `cap`, the text was cut. `buf` may be NULL when `cap` is 0.
  *
@@ -849,6 +856,21 @@ forebay_status_t forebay_client_run(forebay_client_t *client,
                                     int64_t timeout_ms,
                                     forebay_id_t *run,
                                     forebay_error_t **err);
+
+/**
+ * Gives a run its context: up to 2,000 bytes that each worker gets with a job of the run, see forebay_job_context. A run that is held
+ * for it begins. Given again, it counts for jobs that are handed out from then on.
+ *
+ * FOREBAY_ERR_NOT_FOUND for a run that is not known, FOREBAY_ERR_STATE for one that has ended, FOREBAY_ERR_TOO_LARGE,
+ * FOREBAY_ERR_UNCONFIRMED. `data` may be NULL when `len` is 0. `err` may be NULL.
+ */
+FOREBAY_API
+forebay_status_t forebay_run_context(forebay_client_t *client,
+                                     const forebay_id_t *run,
+                                     const void *data,
+                                     size_t len,
+                                     int64_t timeout_ms,
+                                     forebay_error_t **err);
 
 /**
  * Takes `n` jobs into the client's window and returns at once; they are sent as fast as the broker takes them. What
@@ -1189,6 +1211,17 @@ forebay_status_t forebay_collector_ack(forebay_collector_t *collector,
                                        forebay_error_t **err);
 
 /**
+ * Copies the context of the run (forebay_run_context) into `buf`, as far as its `cap` bytes go, and returns how many bytes it has: as it
+ * was when forebay_collector_next last asked the broker; 0 before that, for a run without a context and for a `collector` of NULL.
+ *
+ * Any thread. `buf` may be NULL when `cap` is 0.
+ */
+FOREBAY_API
+size_t forebay_collector_context(const forebay_collector_t *collector,
+                                 void *buf,
+                                 size_t cap);
+
+/**
  * Frees a collector. What it has not acknowledged waits for the next one under its name. A `collector` of NULL is nothing.
  *
  * No other thread may be inside a call on it, or begin one.
@@ -1264,6 +1297,15 @@ FOREBAY_API
 const void *forebay_job_header(const forebay_job_t *job,
                                const char *name,
                                size_t *len);
+
+/**
+ * The context of the run whose job this is, its bytes in `*len`; NULL for a job of no run, or of one without a context.
+ *
+ * Any thread. The bytes live as long as the job and are not aligned. `len` may be NULL.
+ */
+FOREBAY_API
+const void *forebay_job_context(const forebay_job_t *job,
+                                size_t *len);
 
 /**
  * Header `i` of the job, from 0: 1 and its name and bytes, or 0 past the last and for a `job` of NULL.

@@ -602,6 +602,12 @@ public:
         caught.check(forebay_pipeline_after(raw(), step.c_str(), needs.c_str(), flags, caught.out()));
         return *this;
     }
+    /// Has each run wait for its context before any step begins.
+    pipeline &hold() {
+        detail::caught caught;
+        caught.check(forebay_pipeline_hold(raw(), caught.out()));
+        return *this;
+    }
     /// The graph in the language of Graphviz.
     std::string dot() const {
         std::string text(forebay_pipeline_dot(raw(), nullptr, 0), '\0');
@@ -666,6 +672,11 @@ public:
         forebay_id_t made{};
         caught.check(forebay_client_run(raw(), what.raw(), &job, timeout.count(), &made, caught.out()));
         return made;
+    }
+    /// Gives a run its context, which each worker gets with a job of it; a run that is held for it begins.
+    void context(const forebay::id &run, bytes data, milliseconds timeout = forever) {
+        detail::caught caught;
+        caught.check(forebay_run_context(raw(), run.raw(), data.data(), data.size(), timeout.count(), caught.out()));
     }
     /// Adds jobs to an open stage of a run; returns when the broker holds them. One with an empty queue waits in the stage's.
     std::vector<forebay::id> add(const forebay::id &run, const std::string &stage,
@@ -824,6 +835,14 @@ public:
         caught.check(forebay_collector_ack(raw(), job.raw(), data.data(), data.size(), timeout.count(),
                                            caught.out()));
     }
+    /// The context of the run, as it was when next last asked; empty before, and without one.
+    std::string context() const {
+        std::string bytes(forebay_collector_context(raw(), nullptr, 0), '\0');
+        const std::size_t len = forebay_collector_context(raw(), &bytes[0], bytes.size());
+        // It may have got another one in between.
+        bytes.resize(len < bytes.size() ? len : bytes.size());
+        return bytes;
+    }
     forebay_collector_t *raw() const noexcept { return collector_.get(); }
 
 private:
@@ -914,6 +933,12 @@ public:
         return detail::view(data, len);
     }
     std::uint32_t frames() const { return view().frames; }
+    /// The context of the run whose job this is; empty without one.
+    std::string_view context() const noexcept {
+        std::size_t len = 0;
+        const void *data = forebay_job_context(raw(), &len);
+        return {static_cast<const char *>(data), data == nullptr ? 0 : len};
+    }
     /// Empty past the last.
     std::string_view frame(std::uint32_t i) const noexcept {
         std::size_t len = 0;

@@ -8,6 +8,7 @@ use crate::api::collector::{self, Collector, Order};
 use crate::api::result::JobResult;
 use crate::api::submit::Submit;
 use crate::core::client::{Delivery, News};
+use crate::model::limits::CONTEXT_LEN_MAX;
 use crate::model::{Failure, InStage, JobId, QueueName, ReplyMode, Status, Submission};
 use crate::run::client::{ClientHandle, NewJob, Taken};
 use crate::run::settings::ClientSettings;
@@ -121,6 +122,20 @@ impl Client {
         let mut arguments = vec![("id".to_owned(), run.to_string()), ("step".to_owned(), step.to_owned())];
         arguments.extend(count.map(|count| ("count".to_owned(), count.to_string())));
         self.handle.admin("stage.close", arguments, timeout, Status::Unconfirmed).map(drop)
+    }
+
+    /// Gives a run its context, which each worker gets with a job of the run; a run that is held for it begins.
+    ///
+    /// # Errors
+    /// `ERR_NOT_FOUND`, `ERR_STATE` for a run that has ended, `ERR_TOO_LARGE` above 2,000 bytes, `ERR_UNCONFIRMED`.
+    pub fn set_context(&self, run: JobId, context: &[u8], timeout: Timeout) -> Result<(), Failure> {
+        if context.len() > CONTEXT_LEN_MAX {
+            let message = format!("the context has {} bytes; it may have {CONTEXT_LEN_MAX}", context.len());
+            return Err(Failure::new(Status::TooLarge, message));
+        }
+        let arguments =
+            vec![("id".to_owned(), run.to_string()), ("data".to_owned(), collector::hex(context))];
+        self.handle.admin("run.context", arguments, timeout, Status::Unconfirmed).map(drop)
     }
 
     /// A collector of the results of a stage, known by `name`. It asks nobody yet.

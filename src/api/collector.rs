@@ -43,6 +43,8 @@ pub struct Collector {
     name: String,
     order: Order,
     pages: Mutex<Pages>,
+    /// The run's context, as the broker said it last.
+    context: Mutex<Option<Vec<u8>>>,
     /// The broker has said that the last one is acknowledged.
     is_done: AtomicBool,
 }
@@ -60,7 +62,13 @@ struct Pages {
 impl Collector {
     pub(super) fn new(handle: ClientHandle, run: JobId, step: &str, name: &str, order: Order) -> Self {
         let (step, name) = (step.to_owned(), name.to_owned());
-        Collector { handle, run, step, name, order, pages: Mutex::default(), is_done: AtomicBool::new(false) }
+        let (pages, context, is_done) = (Mutex::default(), Mutex::default(), AtomicBool::new(false));
+        Collector { handle, run, step, name, order, pages, context, is_done }
+    }
+
+    /// The context of the run, as it was when [`Collector::next`] last asked for results; none before.
+    pub fn context(&self) -> Option<Vec<u8>> {
+        self.context.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The next result, of a job that ended however it did.
@@ -112,11 +120,7 @@ impl Collector {
         }
         let mut arguments = self.arguments();
         arguments.push(("job".to_owned(), job.to_string()));
-        let hex = data.iter().fold(String::new(), |mut hex, byte| {
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        });
-        arguments.push(("data".to_owned(), hex));
+        arguments.push(("data".to_owned(), hex(data)));
         let answer = json_of(&self.handle.admin("stage.ack", arguments, timeout, Status::Unconfirmed)?)?;
         if answer["end"] == true {
             self.is_done.store(true, Ordering::Release);
@@ -150,6 +154,8 @@ impl Collector {
             }
         }
         pages.since = answer["next"].as_str().map(str::to_owned);
+        let context = answer["context"].as_str().map(|digits| bytes_of(digits).ok_or_else(unreadable));
+        *self.context.lock().unwrap_or_else(PoisonError::into_inner) = context.transpose()?;
         Ok(answer["end"] == true)
     }
 
@@ -219,11 +225,22 @@ pub(super) fn acked(
 fn read_ack(ack: &Value) -> Option<JobResult> {
     let id = ack["job"].as_str().and_then(JobId::parse)?;
     let sequence = ack["number"].as_u64()?;
-    let digits = ack["data"].as_str()?.as_bytes().chunks(2);
-    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
-    let data: Vec<u8> = digits.map(byte).collect::<Option<_>>()?;
+    let data = bytes_of(ack["data"].as_str()?)?;
     let news = News::Partial { attempt: 0, sequence, body: Body::one(data) };
     Some(JobResult::new(Delivery { id, tag: 0, news }))
+}
+
+/// Two digits for each byte.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}
+
+fn bytes_of(hex: &str) -> Option<Vec<u8>> {
+    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+    hex.as_bytes().chunks(2).map(byte).collect()
 }
 
 fn json_of(news: &News) -> Result<Value, Failure> {

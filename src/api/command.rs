@@ -35,6 +35,11 @@ pub fn commands() -> &'static [Command] {
             "Goes on with a run that did not end DONE, as a new run in which what went well is done.",
         ),
         command(
+            "run.context",
+            "id [data]",
+            "Gives a run its context, which each worker gets with a job of it; a run that is held for it begins.",
+        ),
+        command(
             "stage.close",
             "id step [count]",
             "Adds nothing more to an open stage of a run, which has so many jobs.",

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 pub use crate::core::client::{Kind, Want};
+use crate::model::limits::CONTEXT_HEADER;
 use crate::model::{Body, Headers, InStage, JobId, JobOptions, Pipeline};
 use crate::wire::codec::pipeline;
 
@@ -52,6 +53,11 @@ impl Submit {
     pub fn header(mut self, name: impl Into<String>, value: impl Into<Bytes>) -> Self {
         self.headers.0.push((name.into(), value.into()));
         self
+    }
+
+    /// Of a run: sets its context, up to 2,000 bytes. A run that is held for it begins at once.
+    pub fn context(self, context: impl Into<Bytes>) -> Self {
+        self.header(CONTEXT_HEADER, context)
     }
 
     /// Sets the id.

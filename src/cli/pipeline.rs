@@ -35,6 +35,7 @@ enum PipelineCommand {
     Add(stage::Add),
     Close(stage::Close),
     Collect(stage::Collect),
+    Context(Context),
 }
 
 impl Pipeline {
@@ -47,6 +48,7 @@ impl Pipeline {
             PipelineCommand::Add(command) => command.run(),
             PipelineCommand::Close(command) => command.run(),
             PipelineCommand::Collect(command) => command.run(),
+            PipelineCommand::Context(command) => command.run(),
         }
     }
 }
@@ -60,6 +62,7 @@ Examples:
   forebay cancel ID                              cancels a run with everything that is under way of it
 report.toml:
   name = \"report\"
+  held = true                                    no step begins before `forebay pipeline context`
   [[steps]]
   name = \"fetch\"
   queue = \"fetch\"
@@ -84,6 +87,12 @@ struct Run {
     /// Shows how far it is until it has ended, and ends with 1 unless that is DONE.
     #[arg(short, long)]
     watch: bool,
+    /// What each worker gets with a job of the run, up to 2,000 bytes.
+    #[arg(long, value_name = "TEXT", conflicts_with = "hold")]
+    context: Option<String>,
+    /// The run waits for its context, `forebay pipeline context`.
+    #[arg(long)]
+    hold: bool,
     /// The run's id, made by you: submitting it again within 24 hours makes no second run.
     #[arg(long, value_name = "ID", value_parser = submit::id)]
     id: Option<JobId>,
@@ -102,11 +111,16 @@ struct Run {
 impl Run {
     fn run(self) -> Result<Exit, Failed> {
         let pipeline = file::read(&self.file)?;
+        let pipeline = if self.hold { pipeline.held(true) } else { pipeline };
         let mut options = self.connection.options()?;
         self.flags.apply(&mut options)?;
         let (rules, headers) = options.job_options()?;
         let mut run = Submit::run(&pipeline).options(rules);
         (run.headers, run.id) = (headers, self.id);
+        let run = match self.context {
+            Some(context) => run.context(context),
+            None => run,
+        };
         let client = self.connection.open()?;
         let id = client.submit(run, Some(self.timeout))?;
         match self.json {
@@ -228,6 +242,34 @@ impl Resume {
     }
 }
 
+/// Gives a run its context, which each worker gets with a job of the run; a run that is held for it begins.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Example:
+  run=$(forebay pipeline run report.toml --hold)
+  forebay pipeline context $run '{\"customer\": 7}'
+A worker written in C reads it with forebay_job_context; to one that is a command it is the variable FOREBAY_HEADER_FOREBAY_CONTEXT.")]
+struct Context {
+    /// The run's id, as `forebay pipeline run` prints it.
+    #[arg(value_parser = submit::id)]
+    run: JobId,
+    /// Up to 2,000 bytes.
+    context: String,
+    /// How long to wait until the broker has confirmed, such as 10s.
+    #[arg(short, long, value_name = "TIME", default_value = "30s", value_parser = time::parse)]
+    timeout: Duration,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+impl Context {
+    fn run(self) -> Result<Exit, Failed> {
+        let client = self.connection.open()?;
+        client.set_context(self.run, self.context.as_bytes(), Some(self.timeout))?;
+        Ok(Exit::Done)
+    }
+}
+
 fn list(runs: &[Value]) -> Table {
     let mut table = show::table();
     table.set_header(["RUN", "NAME", "STATE", "STEPS", "TOOK", "NOTE"]);
@@ -247,6 +289,9 @@ fn list(runs: &[Value]) -> Table {
 /// A run for people: how it stands, then its steps.
 fn tell(run: &Value) -> Result<(), Failed> {
     show::coloured_line(headline(run))?;
+    if let Some(context) = run["context"].as_str() {
+        show::line(format_args!("context: {}", readable(context)))?;
+    }
     let detail = text(run, "detail");
     if !detail.is_empty() {
         show::line(detail.trim_end())?;
@@ -259,6 +304,14 @@ fn tell(run: &Value) -> Result<(), Failed> {
     Ok(())
 }
 
+/// The bytes that these digits stand for where they are text of one line; else the digits.
+fn readable(hex: &str) -> String {
+    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+    let bytes: Option<Vec<u8>> = hex.as_bytes().chunks(2).map(byte).collect();
+    let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
+    text.filter(|text| !text.contains(char::is_control)).unwrap_or_else(|| hex.to_owned())
+}
+
 /// One line that says how a run stands, and why.
 fn headline(run: &Value) -> String {
     let style = match text(run, "outcome") {
@@ -267,6 +320,7 @@ fn headline(run: &Value) -> String {
         _ => show::WRONG,
     };
     let why = match text(run, "message") {
+        "" if text(run, "stage") == "held" => ": it is held until it has its context".to_owned(),
         "" => String::new(),
         message => format!(": {message}"),
     };

@@ -7,6 +7,8 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use crate::core::record::{Record, StoreStats};
 use crate::model::{
     Body, Failure, Headers, JobId, JobOptions, Lease, Meta, Now, Outcome, Owner, QueueName, Stop, Submission,
@@ -317,6 +319,8 @@ pub enum Admin {
     Resume { id: JobId, by: Asker },
     /// Nothing more is added to an open stage of a run, which should have `count` jobs.
     StageClose { id: JobId, step: String, count: Option<u64>, by: Asker },
+    /// What each job of a run is given.
+    Context { id: JobId, context: Bytes, by: Asker },
     /// About the results of a stage.
     Collect(Collect),
     /// Runs after the id `since`, at most `limit`.

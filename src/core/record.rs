@@ -7,6 +7,8 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use crate::model::limits::{ATTEMPT_TEXT_LEN_MAX, ATTEMPTS_KEPT_MAX, EVIDENCE_LEN_MAX};
 use crate::model::{JobId, JobOptions, JobRules, Outcome, Owner, QueueName, Submission, Token, Verdict};
 
@@ -64,6 +66,8 @@ pub enum Record {
     Seen { id: JobId, attempt: u32, text: String },
     /// The collector of a stage has the result of this job of it.
     Collected { id: JobId, collected: Arc<Collected> },
+    /// What a run was given as its context; the last one counts.
+    Context { id: JobId, context: Bytes },
     /// What the records of a job add up to. Written by the store behind a `Submitted` that it moved.
     Stands { id: JobId, standing: Box<Standing> },
 }
@@ -211,6 +215,8 @@ pub struct Standing {
     pub closed: Vec<u32>,
     /// Of a job of a stage: that its collector has its result.
     pub collected: Option<Arc<Collected>>,
+    /// Of a run: its context.
+    pub context: Option<Bytes>,
 }
 
 impl Standing {
@@ -271,6 +277,7 @@ impl Standing {
             Record::Child { parent, .. } => (self.parent, self.suspect) = (Some(*parent), true),
             Record::StageClosed { step, .. } => self.closed.push(*step),
             Record::Collected { collected, .. } => self.collected = Some(collected.clone()),
+            Record::Context { context, .. } => self.context = Some(context.clone()),
             Record::Stands { standing, .. } => self.clone_from(standing),
             _ => {}
         }

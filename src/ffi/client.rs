@@ -7,7 +7,7 @@
 //! A `timeout_ms` below 0 waits for ever, 0 does not wait. A wait that ends with nothing to hand over answers
 //! FOREBAY_TIMED_OUT or FOREBAY_INTERRUPTED, which are above 0, and makes no error.
 
-use std::ffi::{CString, c_char};
+use std::ffi::{CString, c_char, c_void};
 use std::sync::OnceLock;
 
 use crate::api::{self, Client, JobResult};
@@ -143,6 +143,29 @@ pub unsafe extern "C" fn forebay_client_run(
         let submitted = client.submit_many(vec![job], arg::timeout(timeout_ms));
         // SAFETY: NULL, or may be written as the contract says.
         unsafe { hand_over(submitted, run, std::ptr::null_mut()) }
+    })
+}
+
+/// Gives a run its context: up to 2,000 bytes that each worker gets with a job of the run, see forebay_job_context. A run that is held
+/// for it begins. Given again, it counts for jobs that are handed out from then on.
+///
+/// FOREBAY_ERR_NOT_FOUND for a run that is not known, FOREBAY_ERR_STATE for one that has ended, FOREBAY_ERR_TOO_LARGE,
+/// FOREBAY_ERR_UNCONFIRMED. `data` may be NULL when `len` is 0. `err` may be NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn forebay_run_context(
+    client: *mut forebay_client_t,
+    run: *const forebay_id_t,
+    data: *const c_void,
+    len: usize,
+    timeout_ms: i64,
+    err: *mut *mut forebay_error_t,
+) -> forebay_status_t {
+    guard!(err, {
+        // SAFETY: NULL, or what the contract says.
+        let (client, run, data) = unsafe {
+            (arg::object(client, "client")?, id::read(run, "run")?, arg::bytes(data, len, "data")?)
+        };
+        client.client.set_context(run, data, arg::timeout(timeout_ms))
     })
 }
 

@@ -9,6 +9,7 @@
 //! result is acknowledged, and waits for its collector however long that is away; a deadline of the run ends that.
 
 use std::ffi::{c_char, c_void};
+use std::ptr;
 
 use crate::api::{Collector, Order};
 use crate::ffi::arg;
@@ -109,6 +110,29 @@ pub unsafe extern "C" fn forebay_collector_ack(
             (object, id::read(job, "job")?, arg::bytes(data, len, "data")?)
         };
         object.collector.ack(job, data, arg::timeout(timeout_ms))
+    })
+}
+
+/// Copies the context of the run (forebay_run_context) into `buf`, as far as its `cap` bytes go, and returns how many bytes it has: as it
+/// was when forebay_collector_next last asked the broker; 0 before that, for a run without a context and for a `collector` of NULL.
+///
+/// Any thread. `buf` may be NULL when `cap` is 0.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn forebay_collector_context(
+    collector: *const forebay_collector_t,
+    buf: *mut c_void,
+    cap: usize,
+) -> usize {
+    guard!(get 0, {
+        // SAFETY: NULL or a collector that lives, as the contract says.
+        let Some(object) = (unsafe { collector.as_ref() }) else { return 0 };
+        let context = object.collector.context().unwrap_or_default();
+        let len = context.len().min(cap);
+        if len > 0 && !buf.is_null() {
+            // SAFETY: `buf` has room for `cap` bytes, as the contract says.
+            unsafe { ptr::copy_nonoverlapping(context.as_ptr(), buf.cast(), len) };
+        }
+        context.len()
     })
 }
 

@@ -22,6 +22,7 @@ use crate::ffi::id::forebay_id_t;
 use crate::ffi::result::forebay_result_t;
 use crate::ffi::status::{FOREBAY_RETRY_NEVER, FOREBAY_RETRY_POLICY, forebay_status_t};
 use crate::ffi::submit::{self, forebay_frame_t, forebay_submit_t};
+use crate::model::limits::CONTEXT_HEADER;
 use crate::model::{Failure, Status};
 
 /// A job a worker has received.
@@ -161,6 +162,21 @@ pub unsafe extern "C" fn forebay_job_header(
             return ptr::null();
         };
         let Some(value) = object.job.header(name) else { return ptr::null() };
+        // SAFETY: NULL or may be written, as the contract says.
+        unsafe { arg::out_if_any(len).write(value.len()) };
+        arg::c_bytes(value)
+    })
+}
+
+/// The context of the run whose job this is, its bytes in `*len`; NULL for a job of no run, or of one without a context.
+///
+/// Any thread. The bytes live as long as the job and are not aligned. `len` may be NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn forebay_job_context(job: *const forebay_job_t, len: *mut usize) -> *const c_void {
+    guard!(get ptr::null(), {
+        // SAFETY: NULL or a job that lives, as the contract says.
+        let Some(object) = (unsafe { job.as_ref() }) else { return ptr::null() };
+        let Some(value) = object.job.header(CONTEXT_HEADER) else { return ptr::null() };
         // SAFETY: NULL or may be written, as the contract says.
         unsafe { arg::out_if_any(len).write(value.len()) };
         arg::c_bytes(value)

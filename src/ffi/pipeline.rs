@@ -160,6 +160,22 @@ pub unsafe extern "C" fn forebay_pipeline_after(
     })
 }
 
+/// Has each run of the pipeline wait for its context, see forebay_run_context, before any step begins.
+///
+/// Any thread. `err` may be NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn forebay_pipeline_hold(
+    pipeline: *mut forebay_pipeline_t,
+    err: *mut *mut forebay_error_t,
+) -> forebay_status_t {
+    guard!(err, {
+        // SAFETY: NULL or a pipeline that lives, as the contract says.
+        let pipeline = unsafe { arg::object(pipeline, "pipeline") }?;
+        pipeline.draft().hold();
+        Ok(())
+    })
+}
+
 /// Writes the graph in the language of Graphviz: up to `cap` bytes, the last of them 0. Returns how long the text is without that
 /// 0; when that is not below `cap`, the text was cut. `buf` may be NULL when `cap` is 0.
 ///

@@ -166,6 +166,10 @@ pub const RUN_NEEDS_MAX: usize = 1_000_000;
 pub const RUN_JOBS_MAX: usize = 1_000_000;
 /// Bytes a collector may say with an acknowledgement: they travel as text, two digits for each.
 pub const ACKED_LEN_MAX: usize = 2_000;
+/// Bytes of a run's context: they travel as text, two digits for each.
+pub const CONTEXT_LEN_MAX: usize = 2_000;
+/// The header in which the jobs of a run are given its context.
+pub const CONTEXT_HEADER: &str = "forebay-context";
 /// Bytes of a collector's name.
 pub const COLLECTOR_NAME_LEN_MAX: usize = 255;
 /// How long an open stage waits for another job or to be closed, when none of its jobs is left, unless `broker.stage_idle_ms`

@@ -61,6 +61,7 @@ pub struct Need {
 pub struct Pipeline {
     name: QueueName,
     steps: Vec<Step>,
+    is_held: bool,
 }
 
 impl Pipeline {
@@ -69,10 +70,20 @@ impl Pipeline {
     /// # Errors
     /// `ERR_ARGUMENT`, `ERR_NOT_FOUND` for a step that is not there, `ERR_CYCLE`, `ERR_TOO_LARGE`; each names the step.
     pub fn new(name: QueueName, steps: Vec<Step>) -> Result<Pipeline, Failure> {
-        let pipeline = Pipeline { name, steps };
+        let pipeline = Pipeline { name, steps, is_held: false };
         pipeline.check_steps()?;
         pipeline.check_order()?;
         Ok(pipeline)
+    }
+
+    /// The same, of which no step begins before its run has a context; or of which they do.
+    pub fn held(self, is_held: bool) -> Pipeline {
+        Pipeline { is_held, ..self }
+    }
+
+    /// Whether a run of it waits for its context.
+    pub fn is_held(&self) -> bool {
+        self.is_held
     }
 
     /// Its name.
@@ -204,6 +215,7 @@ impl Pipeline {
 pub struct Draft {
     name: QueueName,
     steps: Vec<Step>,
+    is_held: bool,
     places: Index<String, u32>,
 }
 
@@ -213,7 +225,7 @@ impl Draft {
     /// # Errors
     /// `ERR_ARGUMENT`: the name is none a queue could have.
     pub fn new(name: &str) -> Result<Draft, Failure> {
-        Ok(Draft { name: QueueName::new(name)?, steps: Vec::new(), places: Index::default() })
+        Ok(Draft { name: QueueName::new(name)?, steps: Vec::new(), is_held: false, places: Index::default() })
     }
 
     /// Adds a step. What it needs is said by [`Draft::after`]; what `step` itself says of that is not looked at.
@@ -256,12 +268,17 @@ impl Draft {
         Ok(())
     }
 
+    /// Has runs wait for their context before any step begins.
+    pub fn hold(&mut self) {
+        self.is_held = true;
+    }
+
     /// The pipeline as it stands, if it is sound.
     ///
     /// # Errors
     /// As for [`Pipeline::new`].
     pub fn build(&self) -> Result<Pipeline, Failure> {
-        Pipeline::new(self.name.clone(), self.steps.clone())
+        Ok(Pipeline::new(self.name.clone(), self.steps.clone())?.held(self.is_held))
     }
 
     /// The graph in the language of Graphviz, whether or not it is sound.

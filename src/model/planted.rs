@@ -119,6 +119,10 @@ faults! {
     ForgetCollected,
     /// A run is DONE before its results are collected.
     EndUncollected,
+    /// A run that waits for its context does not.
+    IgnoreHold,
+    /// After a restart a run has no context.
+    ForgetContext,
 }
 
 /// The one this process has.

@@ -47,11 +47,13 @@ pub enum Kind {
     Seen = 28,
     /// [`Record::Collected`].
     Collected = 29,
+    /// [`Record::Context`].
+    Context = 30,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 14] = [
+    pub const ALL: [Kind; 15] = [
         Kind::Booted,
         Kind::Submitted,
         Kind::Leased,
@@ -66,6 +68,7 @@ impl Kind {
         Kind::StageClosed,
         Kind::Seen,
         Kind::Collected,
+        Kind::Context,
     ];
 
     /// The kind with this number.
@@ -90,6 +93,7 @@ impl Kind {
             Record::StageClosed { .. } => Kind::StageClosed,
             Record::Seen { .. } => Kind::Seen,
             Record::Collected { .. } => Kind::Collected,
+            Record::Context { .. } => Kind::Context,
         }
     }
 
@@ -97,7 +101,7 @@ impl Kind {
     pub fn version(self) -> u8 {
         match self {
             Kind::Submitted => 3,
-            Kind::Stands => 4,
+            Kind::Stands => 5,
             _ => 1,
         }
     }
@@ -109,6 +113,7 @@ pub fn version_of(record: &Record) -> u8 {
     match record {
         Record::Submitted { job, .. } if job.stage.is_some() => 3,
         Record::Submitted { job, .. } if job.is_run => 2,
+        Record::Stands { standing, .. } if standing.context.is_some() => 5,
         Record::Stands { standing, .. } if standing.collected.is_some() => 4,
         Record::Stands { standing, .. } if standing.has_evidence() => 3,
         Record::Stands { standing, .. } if !standing.closed.is_empty() => 2,
@@ -131,6 +136,7 @@ pub fn id_of(record: &Record) -> Option<JobId> {
         | Record::StageClosed { id, .. }
         | Record::Seen { id, .. }
         | Record::Collected { id, .. }
+        | Record::Context { id, .. }
         | Record::Stands { id, .. } => Some(*id),
     }
 }

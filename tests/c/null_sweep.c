@@ -294,7 +294,14 @@ static void a_stage(void) {
     DONE(forebay_pipeline_new("p", &pipeline, &err));
     DONE(forebay_pipeline_step(pipeline, "many", &job, FOREBAY_STEP_OPEN, &err));
     DONE(forebay_client_run(client, pipeline, NULL, 30000, &run, &err));
+    REFUSED(forebay_pipeline_hold, pipeline, forebay_pipeline_hold(NULL, &err));
+    ALLOWED(forebay_pipeline_hold, err, forebay_pipeline_hold(pipeline, NULL) == FOREBAY_OK);
     forebay_pipeline_free(pipeline);
+    REFUSED(forebay_run_context, client, forebay_run_context(NULL, &run, "x", 1, 0, &err));
+    REFUSED(forebay_run_context, run, forebay_run_context(client, NULL, "x", 1, 0, &err));
+    CHECK(forebay_run_context(client, &run, NULL, 1, 0, NULL) == FOREBAY_ERR_ARGUMENT);
+    ALLOWED(forebay_run_context, data, forebay_run_context(client, &run, NULL, 0, 30000, NULL) == FOREBAY_OK);
+    ALLOWED(forebay_run_context, err, forebay_run_context(client, &run, "x", 1, 30000, NULL) == FOREBAY_OK);
     REFUSED(forebay_stage_add, client, forebay_stage_add(NULL, &run, "many", &job, 1, 0, &id, &accepted, &err));
     REFUSED(forebay_stage_add, run, forebay_stage_add(client, NULL, "many", &job, 1, 0, &id, &accepted, &err));
     REFUSED(forebay_stage_add, step, forebay_stage_add(client, &run, NULL, &job, 1, 0, &id, &accepted, &err));
@@ -363,6 +370,8 @@ static void a_collector(void) {
             forebay_stage_acked(client, &run, "many", 0, 100, &result, NULL) == FOREBAY_TIMED_OUT);
     DONE(forebay_stage_close(client, &run, "many", 0, 30000, &err));
     CHECK(forebay_collector_next(collector, 30000, &result, NULL) == FOREBAY_DRAINED);
+    NOTHING(forebay_collector_context, collector, forebay_collector_context(NULL, &id, sizeof id) == 0);
+    ALLOWED(forebay_collector_context, buf, forebay_collector_context(collector, NULL, 0) == 0);
     forebay_collector_free(collector);
     forebay_collector_free(NULL);
     ALLOWED(forebay_collector_free, collector, 1);
@@ -496,6 +505,8 @@ static void a_job_to_do(void) {
     ALLOWED(forebay_job_payload, len, forebay_job_payload(job, NULL) != NULL);
     NOTHING(forebay_job_frame, job, forebay_job_frame(NULL, 0, &len) == NULL);
     ALLOWED(forebay_job_frame, len, forebay_job_frame(job, 0, NULL) != NULL);
+    NOTHING(forebay_job_context, job, forebay_job_context(NULL, &len) == NULL);
+    ALLOWED(forebay_job_context, len, forebay_job_context(job, NULL) == NULL);
     NOTHING(forebay_job_header, job, forebay_job_header(NULL, "h", &len) == NULL);
     NOTHING(forebay_job_header, name, forebay_job_header(job, NULL, &len) == NULL);
     NOT_UTF8_PLAIN(forebay_job_header, name, forebay_job_header(job, bad_text, &len) == NULL);

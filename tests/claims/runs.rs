@@ -138,7 +138,7 @@ fn stage_over_restarts() {
     assert_eq!(result, words.concat());
 }
 
-/// A failing step, a cancelled run and an unknown queue: each is told plainly by `pipeline show`.
+/// A failing step, a cancelled run, one held for its context and an unknown queue: each is told plainly by `pipeline show`.
 #[test]
 fn runs_that_end_badly_say_why() {
     let stage = support::stage!();
@@ -156,7 +156,18 @@ fn runs_that_end_badly_say_why() {
     let unknown = told(&waiting);
     stage.cli(&["cancel", &waiting, "--reason", "no longer wanted"]);
     let (failed, cancelled) = (told(&failing), told(&waiting));
+    let path = stage.broker.folder().join("run.json");
+    let held = stage.cli(&["pipeline", "run", "--hold", path.to_str().expect("UTF-8")]);
+    let waits = told(held.trim_end());
+    stage.cli(&["pipeline", "context", held.trim_end(), "for somebody"]);
+    let begun = told(held.trim_end());
+    stage.cli(&["cancel", held.trim_end()]);
     let expected = [
+        (&waits, "WAITING (held), 0 of 2 steps done"),
+        (&waits, "it is held until it has its context"),
+        (&waits, "the run waits for its context"),
+        (&begun, "RUNNING, 0 of 2 steps done"),
+        (&begun, "context: for somebody"),
         (&failed, "FAILED, 0 of 2 steps done"),
         (&failed, "step \"first\" ended FAILED: no good"),
         (&failed, "the run ended before it"),
@@ -170,7 +181,7 @@ fn runs_that_end_badly_say_why() {
     claim(
         "runs_that_end_badly_say_why",
         format!("{said} of {} sentences there", expected.len()),
-        "all of them, on a failing step, a cancelled run and an unknown queue",
+        "all of them, on a failing step, a cancelled run, one held for its context and an unknown queue",
     );
     for (text, wanted) in expected {
         assert!(text.contains(wanted), "no {wanted:?} in\n{text}");

@@ -134,6 +134,9 @@ impl World {
             // Of a run it would be; to the store a job is a job.
             return Record::StageClosed { id, step: self.below(300) as u32 };
         }
+        if job.job.stage.is_some() && job.ended.is_none() && standing.context.is_none() {
+            return Record::Context { id, context: vec![3; self.below(90) as usize].into() };
+        }
         if job.job.stage.is_some()
             && job.ended.is_some()
             && standing.collected.is_none()

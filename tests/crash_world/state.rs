@@ -48,6 +48,7 @@ impl State {
             | Record::Seen { id, .. }
             | Record::Child { id, .. }
             | Record::StageClosed { id, .. }
+            | Record::Context { id, .. }
             | Record::Collected { id, .. } => {
                 self.job(id).standing.apply(record);
             }

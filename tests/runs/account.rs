@@ -7,12 +7,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use forebay::core::job_table::{JobTable, TableConfig};
 use forebay::core::jobs::{
-    Allowance, Answer, Asker, Class, End, Event, Io, IoDone, Jobs, SessionId, Tag, WorkerId,
+    Admin, Allowance, Answer, Asker, Class, End, Event, Io, IoDone, Jobs, SessionId, Tag, WorkerId,
 };
 use forebay::core::record::Record;
 use forebay::model::pipeline::{Need, Pipeline, Step, StepKind};
 use forebay::model::{
-    Body, Headers, JobId, JobOptions, Lease, Now, Outcome, Owner, QueueName, ReplyMode, Submission, Verdict,
+    Body, Headers, JobId, JobOptions, Lease, Now, Outcome, Owner, QueueName, ReplyMode, Status, Submission,
+    Verdict,
 };
 use forebay::wire::codec::pipeline::encode;
 use forebay::wire::command::{Grant, Presented};
@@ -36,6 +37,9 @@ pub(crate) struct Run {
     ended: Vec<Option<Arc<Verdict>>>,
     /// The stage that each step is, if it is one.
     pub(crate) stages: Vec<Stage>,
+    /// It waits for its context, which is what was said last and whether the table has confirmed that.
+    pub(crate) is_held: bool,
+    pub(crate) context: Option<(Vec<u8>, bool)>,
     pub(crate) end: Option<Outcome>,
 }
 
@@ -76,6 +80,7 @@ pub(crate) struct World {
     pub(crate) closes: BTreeMap<Tag, (JobId, usize)>,
     pub(crate) collectors: BTreeMap<(JobId, usize), Collector>,
     pub(crate) collects: BTreeMap<Tag, (JobId, usize, Asked)>,
+    pub(crate) contexts: BTreeMap<Tag, JobId>,
     /// Makes every frame of a result another one.
     pub(crate) frames: u64,
     pub(crate) tally: Tally,
@@ -104,6 +109,7 @@ impl World {
             closes: BTreeMap::new(),
             collectors: BTreeMap::new(),
             collects: BTreeMap::new(),
+            contexts: BTreeMap::new(),
             frames: 0,
             tally: Tally::default(),
         }
@@ -133,6 +139,8 @@ impl World {
         steps.iter_mut().for_each(make_sound);
         let name = QueueName::new("storm").expect("a name");
         let pipeline = Pipeline::new(name.clone(), steps.clone()).expect("needs go one way");
+        let pipeline = pipeline.held(random.chance(300));
+        let is_held = pipeline.is_held();
         let submission = Submission {
             id,
             queue: name,
@@ -158,6 +166,8 @@ impl World {
             jobs,
             ended,
             stages,
+            is_held,
+            context: None,
             end: None,
         };
         self.runs.insert(id, run);
@@ -196,6 +206,59 @@ impl World {
         worker.allowed += more;
         let class = Class { queue: QueueName::new(QUEUE).expect("a name"), slots: 0, weight: 1 };
         self.table.demand(self.now, id, &[class], Allowance { jobs: worker.allowed, bytes: 0 });
+    }
+
+    /// Any run is given a context, or another one.
+    pub(crate) fn set_context(&mut self, random: &mut Random) {
+        let live = self.runs.iter().filter(|(_, run)| run.is_accepted && run.end.is_none());
+        let live: Vec<JobId> = live.map(|(id, _)| *id).collect();
+        if !live.is_empty() {
+            let id = random.pick(&live);
+            let context = random.bytes::<3>().to_vec();
+            self.give_context(id, context);
+        }
+    }
+
+    /// Every run that waits for its context gets it.
+    pub(crate) fn set_contexts(&mut self) {
+        let waits = |run: &Run| run.is_held && run.context.is_none() && run.is_accepted && run.end.is_none();
+        let waiting: Vec<JobId> = self.runs.iter().filter(|(_, run)| waits(run)).map(|(id, _)| *id).collect();
+        waiting.into_iter().for_each(|id| self.give_context(id, vec![9]));
+    }
+
+    fn give_context(&mut self, id: JobId, context: Vec<u8>) {
+        let tag = self.tag();
+        self.contexts.insert(tag, id);
+        if let Some(run) = self.runs.get_mut(&id) {
+            run.context = Some((context.clone(), false));
+        }
+        let by = self.asker.clone();
+        self.table.admin(self.now, tag, &Admin::Context { id, context: context.into(), by });
+    }
+
+    /// The broker has started anew: what it has not confirmed is said again.
+    fn say_contexts_again(&mut self) {
+        self.contexts.clear();
+        let lost = self.runs.iter().filter(|(_, run)| run.is_accepted && run.end.is_none());
+        let lost = lost.filter_map(|(id, run)| Some((*id, run.context.clone().filter(|(_, told)| !told)?)));
+        let lost: Vec<_> = lost.collect();
+        lost.into_iter().for_each(|(id, (context, _))| self.give_context(id, context));
+    }
+
+    fn context_answered(&mut self, tag: Tag, answer: &Answer) -> Result<(), String> {
+        let Some(id) = self.contexts.remove(&tag) else { return Ok(()) };
+        let is_last = !self.contexts.values().any(|other| *other == id);
+        match answer {
+            Answer::Json(_) => {
+                self.tally.contexts += 1;
+                if let Some(context) = self.runs.get_mut(&id).and_then(|run| run.context.as_mut()) {
+                    context.1 = is_last;
+                }
+                Ok(())
+            }
+            Answer::Refused(failure) if failure.status == Status::State => Ok(()),
+            answer => Err(format!("run {id} is given no context: {answer:?}")),
+        }
     }
 
     /// Any lease, begun or not.
@@ -322,6 +385,7 @@ impl World {
         self.ask_about_everything();
         self.say_stages_again();
         self.ack_again();
+        self.say_contexts_again();
         self.settle()?;
         for worker in std::mem::take(&mut self.workers).into_values() {
             if !random.chance(600) {
@@ -407,6 +471,7 @@ impl World {
         }
         self.stage_answered(tag, &answer)?;
         self.collect_answered(tag, &answer)?;
+        self.context_answered(tag, &answer)?;
         if let (Some(id), Answer::State { verdict: Some(verdict), .. }) = (self.asks.remove(&tag), &answer) {
             self.ended(id, verdict.clone())?;
         }
@@ -429,6 +494,7 @@ impl World {
         if run.end.is_some() {
             return Err(format!("{name} begins though its run has ended"));
         }
+        run.check_context(grant).map_err(|why| format!("{name} {why}"))?;
         if run.steps[at].kind != StepKind::Job {
             self.granted_in_stage(run_id, at, grant)?;
             return self.hold(worker, grant);
@@ -523,6 +589,19 @@ impl World {
 }
 
 impl Run {
+    /// A job is handed out with its run's context; one that is being changed may be the one before.
+    fn check_context(&self, grant: &Grant) -> Result<(), String> {
+        let given =
+            grant.headers.0.iter().find(|(name, _)| name == "forebay-context").map(|(_, value)| value);
+        match (&self.context, given) {
+            (None, None) if self.is_held => Err("begins though its run waits for its context".into()),
+            (None, None) => Ok(()),
+            (Some((said, _)), Some(given)) if said[..] == given[..] => Ok(()),
+            (Some((_, false)), _) if !self.is_held || given.is_some() => Ok(()),
+            _ => Err(format!("is given {given:?} for its run's context")),
+        }
+    }
+
     /// Everything the step needs has gone well.
     pub(crate) fn may_begin(&self, at: usize) -> Result<(), String> {
         let mut needs = self.steps[at].needs.iter().map(|need| need.step as usize);

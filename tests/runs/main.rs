@@ -31,6 +31,7 @@ impl Tally {
             (&mut self.fanned, other.fanned),
             (&mut self.collected, other.collected),
             (&mut self.killed, other.killed),
+            (&mut self.contexts, other.contexts),
         ];
         pairs.into_iter().for_each(|(sum, more)| *sum += more);
     }
@@ -38,7 +39,7 @@ impl Tally {
     fn has_everything(&self) -> bool {
         let each =
             [self.begun, self.done, self.failed, self.cancelled, self.crashes, self.adopted, self.revoked];
-        let of_stages = [self.added, self.closed, self.fanned, self.collected, self.killed];
+        let of_stages = [self.added, self.closed, self.fanned, self.collected, self.killed, self.contexts];
         each.iter().chain(&of_stages).all(|count| *count > 0) && self.passed_over > 0
     }
 }

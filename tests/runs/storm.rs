@@ -30,6 +30,7 @@ pub(crate) struct Tally {
     pub(crate) fanned: u64,
     pub(crate) collected: u64,
     pub(crate) killed: u64,
+    pub(crate) contexts: u64,
 }
 
 /// Goes through one seed.
@@ -49,7 +50,7 @@ pub(crate) fn storm(seed: u64) -> Result<Tally, String> {
 }
 
 fn act(world: &mut World, random: &mut Random) -> Result<(), String> {
-    match random.below(124) {
+    match random.below(128) {
         0..=7 if world.runs.len() < RUNS => world.submit(random),
         8..=9 => world.submit_again(random),
         10..=15 if world.workers.len() < WORKERS => world.hire(random),
@@ -68,6 +69,7 @@ fn act(world: &mut World, random: &mut Random) -> Result<(), String> {
         109 => world.close_one(random),
         110 => world.add_late(random),
         112..=123 => world.collect(random),
+        124..=126 => world.set_context(random),
         _ => {}
     }
     Ok(())
@@ -104,6 +106,7 @@ fn calm(world: &mut World) -> Result<(), String> {
         world.submit_what_is_not_accepted();
         world.close_all();
         world.collect_all();
+        world.set_contexts();
         world.begin_one(&mut random);
         world.end_one(&mut random, well(1));
         world.pass_ms(200);

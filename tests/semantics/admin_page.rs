@@ -159,6 +159,7 @@ fn answers() -> BTreeMap<&'static str, Value> {
         ("run.get", &[("id", &run)]),
         ("runs.list", &[]),
         ("run.resume", &[("id", &cancelled)]),
+        ("run.context", &[("id", &run), ("data", "2a")]),
         ("stage.close", &[("id", &staged), ("step", "many")]),
         ("stage.ack", &[("id", &staged), ("step", "many"), ("name", "c"), ("job", &added[0])]),
         ("stage.results", &[("id", &staged), ("step", "many"), ("name", "c")]),

@@ -5,6 +5,7 @@ mod admin_page;
 mod admission;
 mod cancel;
 mod collect;
+mod context;
 mod found;
 mod leases;
 mod operators;

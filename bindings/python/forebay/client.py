@@ -21,7 +21,7 @@ from . import _c, _desk
 from ._desk import Desk, Submission, run_settings
 from ._library import Forgetful, call, lib
 from .caller import ROOM_S, Caller
-from .codec import Headers
+from .codec import CONTEXT, Bytes, Headers, address
 from .collector import Collector
 from .errors import BusyError, Error, TimedOut, error_of
 from .future import JobFuture, News, Seconds
@@ -118,13 +118,16 @@ class Client(Caller, Forgetful):
         timeout: Seconds = 30,
         id: Optional[UUID] = None,
         headers: Optional[Headers] = None,
+        context: Optional[bytes] = None,
         **rules: Any,
     ) -> UUID:
         """Hands a pipeline in, waits until the broker holds its run, and gives the run's id, for `wait` and `cancel`.
 
         `rules` are for the run as a whole, such as `deadline_ms` and `level`. The run's result has the results of the steps
-        that no other needs as its frames.
+        that no other needs as its frames. `context`, up to 2,000 bytes, is what each handler finds as `job.context`.
         """
+        if context is not None:
+            headers = {**(headers or {}), CONTEXT: context}
         run, settings = _c.forebay_id_t(), run_settings(headers, id, rules)
         self._its_desk().handle.do(
             lib.forebay_client_run,
@@ -169,6 +172,11 @@ class Client(Caller, Forgetful):
         self._its_desk().handle.do(
             lib.forebay_stage_close, id_of(run), stage.encode(), number, timeout=timeout
         )
+
+    def set_context(self, run: UUID, context: Bytes, timeout: Seconds = 30) -> None:
+        """Gives a run its context, up to 2,000 bytes, which each handler finds as `job.context`; a held run begins."""
+        where, length, _kept = address(context)
+        self._its_desk().handle.do(lib.forebay_run_context, id_of(run), where, length, timeout=timeout)
 
     def collect(self, run: UUID, stage: str, name: str, in_order: bool = False) -> Collector:
         """A collector of the results of a collected stage, known by `name`: as the jobs end, or in the order of their adding."""

@@ -19,6 +19,8 @@ import msgpack
 
 HEADER = "encoding"
 MSGPACK = b"msgpack"
+# In this header the jobs of a run are given its context, and its submission says it.
+CONTEXT = "forebay-context"
 
 # The numbers of the extensions are part of what travels: never changed, never used again.
 _DATE, _TIME, _DATETIME, _TIMEDELTA, _UUID, _ARRAY = 1, 2, 3, 4, 5, 6

@@ -79,6 +79,14 @@ class Collector:
             return None
         raise TimedOut(f"no result came within {timeout} s")
 
+    @property
+    def context(self) -> bytes:
+        """The run's context, as it was when `next` last asked for results; empty before, and without one."""
+        with self._handle as pointer:
+            length = lib.forebay_collector_context(pointer, None, 0)
+            buffer = ctypes.create_string_buffer(length)
+            return buffer.raw[: lib.forebay_collector_context(pointer, buffer, length)]
+
     def ack(self, result: Result, data: codec.Bytes = b"", timeout: Seconds = 30) -> None:
         """Acknowledges a result for good. `data`, up to 2,000 bytes, is what `Client.acked` hands over."""
         where, length, _kept = codec.address(data)

@@ -92,6 +92,13 @@ class Job(Carried):
         return self._payload[0]
 
     @property
+    def context(self) -> Optional[bytes]:
+        """The context of the run whose job this is; None without one."""
+        length = ctypes.c_size_t()
+        data = lib.forebay_job_context(self._pointer, byref(length))
+        return None if data is None else ctypes.string_at(data, length.value)
+
+    @property
     def time_left(self) -> Optional[float]:
         """Seconds left of its run time or to its deadline; None when there is no end."""
         view = _c.forebay_job_view_t(struct_size=_VIEW_LEN)

@@ -135,6 +135,11 @@ class Pipeline:
             call(lib.forebay_pipeline_after, self.pointer, name.encode(), before.encode(), 0)
         return self
 
+    def hold(self) -> "Pipeline":
+        """Has each run wait for its context, `Client.set_context`, before any step begins."""
+        call(lib.forebay_pipeline_hold, self.pointer)
+        return self
+
     def dot(self) -> str:
         """The graph in the language of Graphviz."""
         length = lib.forebay_pipeline_dot(self.pointer, None, 0)

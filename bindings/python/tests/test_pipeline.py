@@ -79,6 +79,16 @@ class Runs(Rig):
             client.add(run, "lines", [b"late"])
         self.assertEqual(client.wait(run, SOON).data, b">+A+B+C+D")
 
+    def test_a_run_is_held_until_it_has_its_context(self):
+        self.worker({"where": lambda value, job: job.context})
+        client = self.client()
+        run = client.run(forebay.Pipeline("p").step("a", "where").hold())
+        self.assertEqual(client.admin("run.get", id=str(run))["stage"], "held")
+        client.set_context(run, b"here")
+        self.assertEqual(client.wait(run, SOON).data, b"here")
+        at_once = client.run(forebay.Pipeline("p").step("a", "where").hold(), context=b"there")
+        self.assertEqual(client.wait(at_once, SOON).data, b"there")
+
     def test_a_collector_goes_on_where_it_was(self):
         self.worker({"double": lambda value: bytes(value) * 2})
         client = self.client()

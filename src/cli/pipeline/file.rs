@@ -15,6 +15,9 @@ use crate::cli::exit::{Exit, Failed};
 struct File {
     /// The file's own name without its ending, when it has none.
     name: Option<String>,
+    /// Whether a run waits for its context.
+    #[serde(default)]
+    held: bool,
     steps: Vec<FileStep>,
 }
 
@@ -90,6 +93,9 @@ pub(super) fn read(path: &Path) -> Result<Pipeline, Failed> {
     };
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     let mut draft = Draft::new(file.name.as_deref().unwrap_or(&stem)).map_err(|why| wrong(why.message))?;
+    if file.held {
+        draft.hold();
+    }
     for said in &file.steps {
         let step = step(said, path)?;
         draft.step(step).map_err(|why| wrong(why.message))?;

@@ -103,6 +103,10 @@ impl<J: Jobs> Broker<J> {
             }
             "run.get" => (Admin::Run { id: said.need_id()?, by }, Shape::Plain),
             RESUME => (Admin::Resume { id: said.need_id()?, by }, Shape::Plain),
+            "run.context" => {
+                let (id, context) = (said.need_id()?, said.bytes("data")?.into());
+                (Admin::Context { id, context, by }, Shape::Plain)
+            }
             "stage.close" => {
                 let (id, step) = (said.need_id()?, said.need("step")?.to_owned());
                 let count = said.number_if_said("count")?;

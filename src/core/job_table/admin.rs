@@ -29,6 +29,7 @@ impl JobTable {
             Admin::Run { id, by } => self.show_run(now, *id, by),
             Admin::Resume { id, by } => self.resume_run(now, *id, by),
             Admin::StageClose { id, step, count, by } => self.close_stage(now, *id, step, *count, by),
+            Admin::Context { id, context, by } => self.set_context(now, *id, context.clone(), by),
             Admin::Collect(what) => self.collect(now, what),
             Admin::Runs { listed, since, limit, by } => Ok(self.list_runs(now, *listed, *since, *limit, by)),
             Admin::Queues { queue } => self.list_queues(queue.as_ref()),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::core::job_table::JobTable;
 use crate::core::job_table::entry::{Job, Part, State};
 use crate::core::job_table::remember::Happened;
+use crate::core::job_table::runs::context_of;
 use crate::core::jobs::{Answer, Asker, Event, Tag};
 use crate::core::record::Record;
 use crate::model::limits::{
@@ -38,7 +39,7 @@ impl JobTable {
         };
         let resent = job.resent;
         if let Some(pipeline) = pipeline {
-            self.runs.insert(job.id, pipeline);
+            self.runs.insert(job.id, pipeline, context_of(&job.headers));
         }
         let slot = self.insert(now, asker, job, rules);
         if let Some(part) = part {

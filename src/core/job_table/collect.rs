@@ -163,9 +163,11 @@ impl JobTable {
             .map(|(_, place)| json!({ "place": place, "job": stage.jobs[place].to_string() }))
             .collect();
         let is_over = self.is_stage_over(id, stage);
+        let context = self.runs.by_id[&id].context.as_deref().map(hex);
         Ok(json!({
             "end": told.is_empty() && is_over, "results": told, "next": format!("{epoch}-{next}"),
             "jobs": stage.jobs.len(), "collected": collecting.count(), "outcome": self.outcome_of_run(id).name(),
+            "context": context,
         }))
     }
 
@@ -327,15 +329,15 @@ impl JobTable {
         Ok(json!({ "acks": acks, "end": end, "jobs": stage.jobs.len(), "collected": collecting.count() }))
     }
 
-    /// The acknowledgement of a result, if there is one.
-    pub(super) fn collected_of(&self, id: JobId, step: u32, job: JobId) -> Option<Arc<Collected>> {
-        let acks = &self.collecting(id, step)?.acks;
-        acks.values().find(|(known, _)| *known == job).map(|(_, said)| said.clone())
+    /// The acknowledgements of a stage, by the jobs whose results they are of.
+    pub(super) fn acks_of(&self, id: JobId, step: u32) -> BTreeMap<JobId, Arc<Collected>> {
+        let acks = self.collecting(id, step).map(|collecting| collecting.acks.values());
+        acks.into_iter().flatten().map(|(job, said)| (*job, said.clone())).collect()
     }
 }
 
 /// Two digits for each byte.
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text

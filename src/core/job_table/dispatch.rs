@@ -581,6 +581,7 @@ impl JobTable {
         self.rearm(slot);
         let lease = Lease { slot, token };
         let body = self.body_for(lease);
+        let headers = self.headers_of(slot);
         let job = self.job(slot);
         let (durable, id_of_job) = (job.durable, job.id);
         let grant = Box::new(Grant {
@@ -588,7 +589,7 @@ impl JobTable {
             id: job.id,
             queue: name,
             body,
-            headers: job.headers.clone(),
+            headers,
             attempt: job.attempts + 1,
             attempts_max: job.rules.attempts,
             time_left_ms: job.deadline_us().map(|at| at.saturating_sub(now.us) / 1_000),

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::core::job_table::JobTable;
 use crate::core::job_table::entry::{Job, KEPT_BY_RUN, Part, State};
+use crate::core::job_table::runs::context_of;
 use crate::core::jobs::{Asker, SessionId};
 use crate::core::record::{Buried, QueueKept, Record, Standing};
 use crate::model::{Headers, InStage, JobId, Now, Outcome, ReplyMode, Verdict};
@@ -96,7 +97,7 @@ impl JobTable {
                     return;
                 }
                 if let Ok(Some(pipeline)) = self.pipeline_of(&job) {
-                    self.runs.insert(job.id, pipeline);
+                    self.runs.insert(job.id, pipeline, context_of(&job.headers));
                 }
                 let slot = self.insert(now, &asker, job, rules);
                 self.records.clear();
@@ -125,6 +126,7 @@ impl JobTable {
             | Record::StageClosed { id, .. }
             | Record::Seen { id, .. }
             | Record::Collected { id, .. }
+            | Record::Context { id, .. }
             | Record::Stands { id, .. } => {
                 self.replay_on(id, replayed, |job| job.standing.apply(&record));
             }
@@ -172,6 +174,9 @@ impl JobTable {
         let Replayed { standing, verdict, forgotten, .. } = replayed;
         let id = self.job(slot).id;
         standing.closed.iter().for_each(|step| self.set_closed(id, *step));
+        if let Some(context) = standing.context {
+            self.recall_context(id, context);
+        }
         if let Some(collected) = standing.collected {
             self.recall_collected(slot, collected);
         }

@@ -44,11 +44,15 @@ impl JobTable {
             return Err(Failure::busy(message, BUSY_RETRY_MS));
         }
         let asker = self.job(slot).asker.clone();
-        self.runs.insert(new, self.runs.by_id[&id].pipeline.clone());
+        let context = self.runs.by_id[&id].context.clone();
+        self.runs.insert(new, self.runs.by_id[&id].pipeline.clone(), context.clone());
         let child = self.insert(now, &asker, submission, rules);
         self.job_mut(child).parent = Some(id);
         let durable = self.job(child).durable;
         self.record(durable, || Record::Child { id: new, parent: id });
+        if let Some(context) = context {
+            self.record(durable, || Record::Context { id: new, context });
+        }
         self.set_going(now, child);
         self.carry_over(now, id, child);
         Ok(answer(false))
@@ -147,6 +151,7 @@ impl JobTable {
         let name = self.runs.by_id[&id].pipeline.steps()[step as usize].name.clone();
         let (rules, _) = self.rules_of_step(&made);
         let asker = self.job(run_slot).asker.clone();
+        let mut acks = self.acks_of(old, step);
         for (place, old_job) in jobs {
             let Some(verdict) = self.verdict_of(old_job).cloned() else { continue };
             let mut job = made.clone();
@@ -158,7 +163,7 @@ impl JobTable {
             let slot = self.insert(now, &asker, job, rules.clone());
             self.join_stage(now, slot, Part::InStage { run: id, step, place });
             self.close(now, slot, close_as(&verdict));
-            if let Some(said) = self.collected_of(old, step, old_job) {
+            if let Some(said) = acks.remove(&old_job) {
                 self.note_collected(now, slot, id, step, place, said);
             }
         }

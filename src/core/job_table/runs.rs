@@ -10,6 +10,9 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use bytes::Bytes;
+use serde_json::{Value, json};
+
 use crate::core::graph::{Graph, Stand};
 use crate::core::job_table::JobTable;
 use crate::core::job_table::admit::check_rules;
@@ -18,9 +21,12 @@ use crate::core::job_table::end::Close;
 use crate::core::job_table::entry::{Job, KEPT_BY_RUN, Part, State};
 use crate::core::job_table::past_runs::PastRuns;
 use crate::core::job_table::stages::Stage;
-use crate::model::limits::{BODY_FRAMES_MAX, BUSY_RETRY_MS, RUNS_MAX};
+use crate::core::jobs::Asker;
+use crate::core::record::Record;
+use crate::model::limits::{BODY_FRAMES_MAX, BUSY_RETRY_MS, CONTEXT_HEADER, CONTEXT_LEN_MAX, RUNS_MAX};
 use crate::model::{
-    Body, Failure, JobId, JobRules, Now, Outcome, Pipeline, ReplyMode, Status, StepKind, Submission, Verdict,
+    Body, Failure, Headers, JobId, JobRules, Now, Outcome, Pipeline, ReplyMode, Status, StepKind, Submission,
+    Verdict,
 };
 use crate::model::{Planted, planted};
 use crate::wire::codec::pipeline;
@@ -36,6 +42,8 @@ pub(super) struct Run {
     /// Jobs of all of them, and those whose results have yet to be collected.
     pub(super) in_stages: usize,
     pub(super) uncollected: usize,
+    /// What each of its jobs is given, once it was said.
+    pub(super) context: Option<Bytes>,
     /// When something last happened to its stages.
     pub(super) moved_us: u64,
 }
@@ -80,6 +88,20 @@ pub(super) fn step_id(run: JobId, step: u32) -> JobId {
     JobId::new(run.wall_ms(), random)
 }
 
+/// What a run was given as its context when it was submitted.
+pub(super) fn context_of(headers: &Headers) -> Option<Bytes> {
+    headers.0.iter().find(|(name, _)| name == CONTEXT_HEADER).map(|(_, context)| context.clone())
+}
+
+fn check_context(context: &Bytes) -> Result<(), Failure> {
+    let len = context.len();
+    if len > CONTEXT_LEN_MAX {
+        let message = format!("the context has {len} bytes; it may have {CONTEXT_LEN_MAX}");
+        return Err(Failure::new(Status::TooLarge, message));
+    }
+    Ok(())
+}
+
 impl Run {
     /// Whether another step is given the result of this one.
     pub(super) fn is_taken(&self, step: u32) -> bool {
@@ -90,7 +112,7 @@ impl Run {
 
 impl Runs {
     /// The run's pipeline as it came, and nothing begun.
-    pub(super) fn insert(&mut self, id: JobId, pipeline: Pipeline) {
+    pub(super) fn insert(&mut self, id: JobId, pipeline: Pipeline, context: Option<Bytes>) {
         let graph = Graph::new(&pipeline);
         let kinds = (0..).zip(pipeline.steps()).filter(|(_, step)| step.kind != StepKind::Job);
         let stage_names: BTreeMap<String, u32> = kinds.map(|(at, step)| (step.name.clone(), at)).collect();
@@ -100,7 +122,7 @@ impl Runs {
         };
         let stages = stage_names.values().map(|step| (*step, stage(*step))).collect();
         let (in_stages, uncollected, moved_us) = (0, 0, 0);
-        let run = Run { pipeline, graph, stages, stage_names, in_stages, uncollected, moved_us };
+        let run = Run { pipeline, graph, stages, stage_names, in_stages, uncollected, context, moved_us };
         self.by_id.insert(id, run);
     }
 
@@ -135,6 +157,7 @@ impl JobTable {
             return Err(Failure::busy(message, BUSY_RETRY_MS));
         }
         let pipeline = pipeline::decode(&job.queue, &job.body)?;
+        context_of(&job.headers).map_or(Ok(()), |context| check_context(&context))?;
         for step in pipeline.steps() {
             let rules = self.default_rules.with(&step.options);
             check_rules(&rules).map_err(|failure| Failure {
@@ -156,6 +179,10 @@ impl JobTable {
                 self.job_mut(slot).state = State::Held;
                 self.rearm(slot);
             }
+            Some(Part::Run) if self.is_run_held(slot) => {
+                self.job_mut(slot).state = State::Held;
+                self.rearm(slot);
+            }
             Some(Part::Run) => {
                 let id = self.job(slot).id;
                 let idle_us = self.idle_us_of(now, id);
@@ -165,6 +192,61 @@ impl JobTable {
                 self.runs.note_move(now, id);
             }
         }
+    }
+
+    /// Whether the run waits for its context.
+    fn is_run_held(&self, slot: u32) -> bool {
+        let run = self.runs.by_id.get(&self.job(slot).id);
+        run.is_some_and(|run| run.pipeline.is_held() && run.context.is_none())
+            && !planted(Planted::IgnoreHold)
+    }
+
+    /// Says what each job of a run is given from now on; a run that waited for it begins.
+    pub(super) fn set_context(
+        &mut self,
+        now: Now,
+        id: JobId,
+        context: Bytes,
+        by: &Asker,
+    ) -> Result<Value, Failure> {
+        let Some(slot) = self.slot_of(id, by).filter(|_| self.runs.by_id.contains_key(&id)) else {
+            let message = format!(
+                "no run {id} is held here: it is another user's, or its result was fetched, or it never came"
+            );
+            return Err(Failure::new(Status::NotFound, message));
+        };
+        if self.job(slot).is_ended() {
+            return Err(Failure::new(Status::State, format!("run {id} has ended, and needs no context")));
+        }
+        check_context(&context)?;
+        let (durable, kept, len) = (self.job(slot).durable, context.clone(), context.len());
+        self.record(durable && !planted(Planted::ForgetContext), || Record::Context { id, context: kept });
+        self.recall_context(id, context);
+        let released = self.job(slot).state == State::Held;
+        if released {
+            self.set_going(now, slot);
+        }
+        Ok(json!({ "id": id.to_string(), "bytes": len, "released": released }))
+    }
+
+    pub(super) fn recall_context(&mut self, id: JobId, context: Bytes) {
+        if let Some(run) = self.runs.by_id.get_mut(&id) {
+            run.context = Some(context);
+        }
+    }
+
+    /// The headers a job is handed out with: its own, and its run's context.
+    pub(super) fn headers_of(&self, slot: u32) -> Headers {
+        let job = self.job(slot);
+        let mut headers = job.headers.clone();
+        // A job's own header of this name would be taken for it.
+        if let Some(Part::Step { run, .. } | Part::InStage { run, .. }) = job.part.as_deref()
+            && let Some(context) = self.runs.by_id.get(run).and_then(|run| run.context.clone())
+        {
+            headers.0.retain(|(name, _)| name != CONTEXT_HEADER);
+            headers.0.push((CONTEXT_HEADER.to_owned(), context));
+        }
+        headers
     }
 
     /// Sees to everything that has happened to runs.

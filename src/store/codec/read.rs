@@ -102,6 +102,9 @@ impl Decoder {
             Kind::Seen => {
                 Record::Seen { id: from.id()?, attempt: from.uint32()?, text: from.text()?.to_owned() }
             }
+            Kind::Context => {
+                Record::Context { id: from.id()?, context: Bytes::copy_from_slice(from.bytes()?) }
+            }
             Kind::Collected => Record::Collected { id: from.id()?, collected: from.collected()?.into() },
             Kind::Stands => Record::Stands { id: from.id()?, standing: from.standing(version)?.into() },
         };
@@ -379,7 +382,9 @@ impl<'a> Reader<'a> {
         let history = (0..len).map(attempt).collect::<Result<_, _>>()?;
         let closed = if version >= 2 { self.array()? } else { 0 };
         let closed = (0..closed).map(|_| self.uint32()).collect::<Result<_, _>>()?;
-        let collected = if version >= 4 { Some(Arc::new(self.collected()?)) } else { None };
+        let is_collected = version >= 4 && !self.nil();
+        let collected = if is_collected { Some(Arc::new(self.collected()?)) } else { None };
+        let context = if version >= 5 { Some(Bytes::copy_from_slice(self.bytes()?)) } else { None };
         Ok(Standing {
             token,
             held,
@@ -393,6 +398,7 @@ impl<'a> Reader<'a> {
             history,
             closed,
             collected,
+            context,
         })
     }
 }

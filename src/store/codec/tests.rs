@@ -67,6 +67,7 @@ fn every() -> Vec<Record> {
         parent: Some(id(3)),
         closed: Vec::new(),
         collected: None,
+        context: None,
         history: vec![attempt.clone(), Attempt { how: "of its own".into(), error: error.clone(), ..attempt }],
     };
     let options =
@@ -108,6 +109,7 @@ fn every() -> Vec<Record> {
         Record::StageClosed { id: id(1), step: 70_000 },
         Record::Seen { id: id(1), attempt: 2, text: "it stood there".into() },
         Record::Collected { id: id(1), collected: collected().into() },
+        Record::Context { id: id(1), context: Bytes::from_static(b"\xff\0") },
     ]
 }
 
@@ -179,7 +181,11 @@ fn a_job_of_a_stage_and_a_closed_stage_are_written_in_versions_of_their_own() {
     if let Record::Stands { standing, .. } = &mut taken {
         standing.collected = Some(collected().into());
     }
-    for (record, version) in [(records[1].clone(), 3), (records[9].clone(), 2), (taken, 4)] {
+    let mut given = records[9].clone();
+    if let Record::Stands { standing, .. } = &mut given {
+        standing.context = Some(Bytes::from_static(b""));
+    }
+    for (record, version) in [(records[1].clone(), 3), (records[9].clone(), 2), (taken, 4), (given, 5)] {
         let mut bytes = Vec::new();
         encode(&record, &mut bytes);
         assert!(bytes.len() <= encoded_len_max(&record));

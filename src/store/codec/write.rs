@@ -1,5 +1,6 @@
 //! Records to bytes.
 
+use bytes::Bytes;
 use rmp::encode::{self, ByteBuf};
 
 use crate::core::record::{Attempt, AttemptError, Buried, Collected, QueueKept, Record, Standing};
@@ -77,6 +78,10 @@ pub fn encode(record: &Record, out: &mut Vec<u8>) {
             uint(to, u64::from(*attempt));
             text(to, seen);
         }
+        Record::Context { id: job, context } => {
+            id(to, job);
+            bin(to, context);
+        }
         Record::Collected { id: job, collected: said } => {
             id(to, job);
             collected(to, said);
@@ -117,6 +122,7 @@ pub fn encoded_len_max(record: &Record) -> usize {
             }
             Record::QueueSet(kept) => kept.queue.as_str().len(),
             Record::Collected { collected, .. } => collected_len(collected),
+            Record::Context { context, .. } => context.len(),
             Record::Stands { standing, .. } => {
                 let attempts = &standing.history;
                 let texts = |attempt: &Attempt| {
@@ -125,6 +131,7 @@ pub fn encoded_len_max(record: &Record) -> usize {
                 };
                 5 * standing.closed.len()
                     + standing.collected.as_deref().map_or(0, collected_len)
+                    + standing.context.as_ref().map_or(0, Bytes::len)
                     + attempts.iter().map(|attempt| texts(attempt) + 48).sum::<usize>()
             }
             Record::Seen { text, .. } => text.len(),
@@ -256,8 +263,8 @@ fn stands(to: &mut ByteBuf, standing: &Standing) {
         Some(parent) => id(to, parent),
         None => nil(to),
     }
-    // Version 4 has all that version 3 has.
-    let has_evidence = standing.has_evidence() || standing.collected.is_some();
+    // Versions 4 and 5 have all that version 3 has.
+    let has_evidence = standing.has_evidence() || standing.collected.is_some() || standing.context.is_some();
     array(to, standing.history.len() * if has_evidence { 8 } else { 7 });
     for Attempt { number, worker, started_wall_ms, ended_wall_ms, how, error, evidence } in &standing.history
     {
@@ -275,8 +282,13 @@ fn stands(to: &mut ByteBuf, standing: &Standing) {
         array(to, standing.closed.len());
         standing.closed.iter().for_each(|step| uint(to, u64::from(*step)));
     }
-    if let Some(said) = &standing.collected {
-        collected(to, said);
+    match &standing.collected {
+        Some(said) => collected(to, said),
+        None if standing.context.is_some() => nil(to),
+        None => {}
+    }
+    if let Some(context) = &standing.context {
+        bin(to, context);
     }
 }
 

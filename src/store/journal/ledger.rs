@@ -62,6 +62,7 @@ impl Ledger {
             | Record::Child { id, .. }
             | Record::StageClosed { id, .. }
             | Record::Seen { id, .. }
+            | Record::Context { id, .. }
             | Record::Collected { id, .. } => self.apply_standing(*id, record),
             Record::Started { id, wall_ms, .. } | Record::Requeued { id, wall_ms, .. } => {
                 self.wall_ms = self.wall_ms.max(*wall_ms);

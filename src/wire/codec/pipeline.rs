@@ -19,6 +19,8 @@ const FLAG_EACH: u64 = 1 << 1;
 const FLAG_COLLECTED: u64 = 1 << 2;
 /// The run goes on when the step fails.
 const FLAG_MAY_FAIL: u64 = 1 << 3;
+/// A run of the pipeline waits for its context.
+const FLAG_HELD: u64 = 1;
 /// Elements of a step.
 const STEP_LEN: u32 = 7;
 
@@ -26,7 +28,7 @@ const STEP_LEN: u32 = 7;
 pub fn encode(pipeline: &Pipeline) -> Body {
     let (mut bytes, mut frames) = (BytesMut::new(), Vec::new());
     let mut w = Writer::new(&mut bytes, &mut frames);
-    w.array(1);
+    w.array(if pipeline.is_held() { 2 } else { 1 });
     w.array(pipeline.steps().len() as u32);
     for step in pipeline.steps() {
         w.array(STEP_LEN);
@@ -42,6 +44,9 @@ pub fn encode(pipeline: &Pipeline) -> Body {
             w.uint(u64::from(need.step) << 1 | u64::from(need.is_input));
         }
     }
+    if pipeline.is_held() {
+        w.uint(FLAG_HELD);
+    }
     Body::one(bytes.freeze())
 }
 
@@ -54,13 +59,13 @@ pub fn decode(name: &QueueName, body: &Body) -> Result<Pipeline, Failure> {
         let message = format!("a run's body has {} parts; one, with its pipeline, is right", body.0.len());
         return Err(Failure::new(Status::Argument, message));
     };
-    let steps = read(bytes).map_err(|wrong| {
+    let (steps, flags) = read(bytes).map_err(|wrong| {
         Failure::new(Status::Argument, format!("the run's body is no pipeline: it {wrong}"))
     })??;
-    Pipeline::new(name.clone(), steps)
+    Ok(Pipeline::new(name.clone(), steps)?.held(flags & FLAG_HELD != 0))
 }
 
-fn read(bytes: &Bytes) -> Result<Result<Vec<Step>, Failure>, WireError> {
+fn read(bytes: &Bytes) -> Result<Result<(Vec<Step>, u64), Failure>, WireError> {
     let mut r = Reader::new(bytes, &[]);
     // Elements behind those known here are left to later versions.
     let elements = r.array_value(1)?.unwrap_or(0);
@@ -81,9 +86,10 @@ fn read(bytes: &Bytes) -> Result<Result<Vec<Step>, Failure>, WireError> {
         }
         r.end()?;
     }
-    r.skip(elements - 1)?;
+    let flags = if elements > 1 { r.uint_value()?.unwrap_or(0) } else { 0 };
+    r.skip(elements.saturating_sub(2))?;
     r.finish()?;
-    Ok(Ok(steps))
+    Ok(Ok((steps, flags)))
 }
 
 fn read_step(r: &mut Reader<'_>, all: &Bytes) -> Result<Result<Step, Failure>, WireError> {
@@ -162,7 +168,7 @@ mod tests {
             Step { kind: StepKind::Open, body: Body::default(), is_collected: true, ..step("d", vec![]) };
         let each = Step { kind: StepKind::Each, ..step("e", vec![Need { step: 3, is_input: true }]) };
         let steps = vec![step("a", vec![]), step("b", vec![]), step("c", needs), stage, each];
-        Pipeline::new(QueueName::new("p").unwrap(), steps).unwrap()
+        Pipeline::new(QueueName::new("p").unwrap(), steps).unwrap().held(true)
     }
 
     #[test]

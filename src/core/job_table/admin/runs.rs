@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::core::graph::Stand;
 use crate::core::job_table::JobTable;
 use crate::core::job_table::admin::show::{extend, text_of};
-use crate::core::job_table::collect::Collecting;
+use crate::core::job_table::collect::{Collecting, hex};
 use crate::core::job_table::end::ended_wall_ms;
 use crate::core::job_table::entry::{Job, State};
 use crate::core::job_table::runs::{Run, step_id};
@@ -15,7 +15,7 @@ use crate::core::jobs::{Asker, Listed};
 use crate::model::{Failure, JobId, Now, Outcome, Status, StepKind, Verdict};
 
 /// What is left out where a run is a line of a list.
-const WHOLE: [&str; 4] = ["user", "detail", "critical_path", "step_list"];
+const WHOLE: [&str; 5] = ["user", "detail", "context", "critical_path", "step_list"];
 
 impl JobTable {
     pub(super) fn show_run(&self, now: Now, id: JobId, by: &Asker) -> Result<Value, Failure> {
@@ -71,7 +71,7 @@ impl JobTable {
         let steps = run.pipeline.steps().len() as u32;
         let more = json!({
             "user": job.asker.owner.user, "detail": verdict_of(job).map(|verdict| &verdict.detail),
-            "critical_path": self.critical_path(job.id, run),
+            "context": run.context.as_deref().map(hex), "critical_path": self.critical_path(job.id, run),
             "step_list": (0..steps).map(|step| self.show_step(now, job, run, step)).collect::<Vec<_>>(),
         });
         extend(&mut shown, more);
@@ -83,6 +83,7 @@ impl JobTable {
         let ended_ms = verdict.and_then(ended_wall_ms);
         let stage = match job.state {
             State::Delayed { .. } => "delayed",
+            State::Held => "held",
             State::Ended { .. } => "ended",
             _ => "open",
         };
@@ -180,6 +181,9 @@ impl JobTable {
         let names: Vec<&str> =
             missing.map(|need| run.pipeline.steps()[need.step as usize].name.as_str()).collect();
         Some(match names.as_slice() {
+            [] if run.pipeline.is_held() && run.context.is_none() => {
+                "the run waits for its context".to_owned()
+            }
             [] => "the run has not begun".to_owned(),
             [one] => format!("waits for {one}"),
             [one, rest @ ..] => format!("waits for {one} and {} more", rest.len()),
