@@ -84,6 +84,16 @@ pub fn commands() -> &'static [Command] {
             "queue [n] [timeout_ms]",
             "Answers when so many workers have registered a queue.",
         ),
+        command(
+            "host.report",
+            "host [slots.*]",
+            "Says what a worker host's slots do and use; the broker keeps the last word of each host.",
+        ),
+        command(
+            "hosts.list",
+            "",
+            "Every worker host with what its slots do, and the workers that are of none.",
+        ),
         command("worker.drain", "name", "Lets a worker finish what it has and take no more."),
         command(
             "worker.crashed",

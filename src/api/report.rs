@@ -38,6 +38,8 @@ pub struct Doing {
     pub attempt: u32,
     /// Since when, by the wall clock.
     pub since_ms: u64,
+    /// Which of the host's queues it is of, counted from 0.
+    pub queue: u32,
 }
 
 /// What one slot has done and does.
@@ -99,8 +101,15 @@ fn offset(index: u32) -> u64 {
 }
 
 impl Doing {
-    pub(crate) fn of(job: &Job) -> Doing {
-        Doing { id: job.id(), attempt: job.attempt(), since_ms: clock::wall_ms() }
+    /// A job of the host's queue with this number, which begins now.
+    pub(crate) fn of(job: &Job, queue: usize) -> Doing {
+        let queue = u32::try_from(queue).unwrap_or(u32::MAX);
+        Doing { id: job.id(), attempt: job.attempt(), since_ms: clock::wall_ms(), queue }
+    }
+
+    /// Milliseconds since it was begun.
+    pub fn age_ms(&self) -> u64 {
+        clock::wall_ms().saturating_sub(self.since_ms)
     }
 }
 
@@ -109,10 +118,11 @@ impl Place {
         let mut bytes = [0; PLACE_LEN];
         bytes[..8].copy_from_slice(&self.handled.to_le_bytes());
         bytes[40..44].copy_from_slice(&self.thread.to_le_bytes());
-        if let Some(Doing { id, attempt, since_ms }) = self.doing {
+        if let Some(Doing { id, attempt, since_ms, queue }) = self.doing {
             bytes[8..24].copy_from_slice(&id.0);
             bytes[24..28].copy_from_slice(&attempt.to_le_bytes());
             bytes[32..40].copy_from_slice(&since_ms.to_le_bytes());
+            bytes[44..48].copy_from_slice(&queue.to_le_bytes());
         }
         bytes
     }
@@ -125,6 +135,7 @@ impl Place {
             id: JobId(std::array::from_fn(|i| bytes[8 + i])),
             attempt,
             since_ms: word(32),
+            queue: (word(40) >> 32) as u32,
         });
         Place { handled: word(0), doing, thread: word(40) as u32 }
     }
@@ -188,7 +199,7 @@ mod tests {
         let report = Report::open(kept.path()).unwrap();
         assert_eq!(queues(kept.as_file()).unwrap(), None);
         assert_eq!(place(kept.as_file(), 3).unwrap(), Place::default());
-        let doing = Doing { id: JobId([7; 16]), attempt: 2, since_ms: 99 };
+        let doing = Doing { id: JobId([7; 16]), attempt: 2, since_ms: 99, queue: 3 };
         assert_eq!(told(kept.as_file(), 3, &doing).unwrap(), Told::default());
         let place3 = Place { handled: 5, doing: Some(doing), thread: 17 };
         report.write(3, &place3);

@@ -194,15 +194,16 @@ impl Host {
                 Err(failure) if failure.status == Status::Interrupted => continue,
                 Err(failure) => return Err(failure),
             };
-            let Some((_, at)) = queues.iter().find(|(queue, _)| queue == job.queue()) else { continue };
+            let Some(number) = queues.iter().position(|(queue, _)| queue == job.queue()) else { continue };
+            let at = queues[number].1;
             if let Some(report) = &self.report {
-                place.doing = Some(Doing::of(&job));
+                place.doing = Some(Doing::of(&job, number));
                 report.write(index, &place);
                 self.listen(report, index, &job);
             }
             self.count();
             if self.hooks.is_empty() || self.hooks.prepare(&job) {
-                slots[*at].handle(job);
+                slots[at].handle(job);
             }
             if let Some(report) = &self.report {
                 place = Place { handled: place.handled + 1, doing: None, ..place };

@@ -16,6 +16,7 @@ mod doctor;
 mod events;
 mod exit;
 mod flags;
+mod hosts;
 mod job;
 mod jobs;
 mod keygen;
@@ -33,6 +34,7 @@ mod status;
 mod store;
 mod submit;
 mod time;
+mod top;
 mod version;
 mod wait;
 mod worker;
@@ -88,6 +90,7 @@ enum Command {
     Wait(wait::Wait),
     Cancel(cancel::Cancel),
     Status(status::StatusCommand),
+    Top(top::Top),
     Jobs(jobs::Jobs),
     Job(job::Job),
     Queue(queue::Queue),
@@ -142,6 +145,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Wait(command) => command.run(),
         Command::Cancel(command) => command.run(),
         Command::Status(command) => command.run(),
+        Command::Top(command) => command.run(),
         Command::Jobs(command) => command.run(),
         Command::Job(command) => command.run(),
         Command::Queue(command) => command.run(),

@@ -1,40 +1,41 @@
-//! `forebay status`: what the broker holds, once or again and again, for people, scripts and monitors.
+//! `forebay status`: what the broker holds and what its hosts do, once for people, or again and again as records for files.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 use comfy_table::Table;
 use forebay::api::Client;
 use serde_json::Value;
 
-use crate::cli::ask::ask;
+use crate::cli::ask::{ask, rows};
 use crate::cli::connection::Connection;
 use crate::cli::exit::{Exit, Failed};
-use crate::cli::{queue, show, time, workers};
+use crate::cli::{hosts, queue, show, time, workers};
 
-/// Shows the broker's queues, workers and memory.
+/// Shows the broker's queues, worker hosts, workers and memory.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  forebay status --every 2
+  forebay status --every 10 >> status.jsonl
   forebay status --check && echo all is well
   forebay status --json | jq .queues
+`forebay top` shows the same as it changes; docs/ADMIN.md says what each field of a record means.
 --check: exit code 0 when all is well; 1 when the broker's memory is full or jobs wait in a queue that is not paused
 and has no worker; 3 when no broker answers.")]
 pub(crate) struct StatusCommand {
     /// Only this queue.
     #[arg(short, long)]
     queue: Option<String>,
-    /// The connected workers too: where they are, what they serve and what they do.
+    /// What each slot of a host does, and all connected workers: where they are, what they serve and what they do.
     #[arg(short, long)]
     workers: bool,
     /// Says by the exit code whether all is well, and on standard error what is not.
     #[arg(long)]
     check: bool,
-    /// Shows it again after each such time, such as 2s, until interrupted.
+    /// A record a line, one JSON object each, again after each such time, such as 10s, until interrupted.
     #[arg(long, value_name = "TIME", value_parser = time::parse, conflicts_with = "check")]
     every: Option<Duration>,
-    /// One JSON object, the broker's own words.
+    /// One JSON object, the broker's own words (docs/ADMIN.md).
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -58,6 +59,10 @@ impl StatusCommand {
     /// The broker's status, without the queues that were not asked for.
     fn ask(&self, client: &Client) -> Result<Value, Failed> {
         let mut status = ask(client, "status", &[])?;
+        let mut hosts = ask(client, "hosts.list", &[])?;
+        status["time_ms"] = wall_ms().into();
+        status["host_list"] = hosts["hosts"].take();
+        status["other_workers"] = hosts["workers"].take();
         if self.workers {
             status["worker_list"] = ask(client, "workers.list", &[])?["workers"].take();
         }
@@ -79,7 +84,7 @@ impl StatusCommand {
     }
 
     fn show(&self, status: &Value) -> Result<(), Failed> {
-        if self.json {
+        if self.json || self.every.is_some() {
             return show::line(status);
         }
         show::line(format_args!(
@@ -105,12 +110,29 @@ impl StatusCommand {
         } else {
             show::line(queue_table(queues))?;
         }
-        match status["worker_list"].as_array().map(Vec::as_slice) {
-            None => Ok(()),
-            Some([]) => show::line("no worker is connected"),
-            Some(list) => show::line(workers::table(list)),
+        let host_list = rows(status, "host_list");
+        if !host_list.is_empty() {
+            show::line(hosts::table(host_list))?;
+        }
+        if !self.workers {
+            return match rows(status, "other_workers") {
+                [] => Ok(()),
+                others => show::line(workers::table(others)),
+            };
+        }
+        if !host_list.is_empty() {
+            show::line(hosts::slots(host_list))?;
+        }
+        match rows(status, "worker_list") {
+            [] => show::line("no worker is connected"),
+            list => show::line(workers::table(list)),
         }
     }
+}
+
+fn wall_ms() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn store_line(store: &Value) -> String {

@@ -70,6 +70,10 @@ pub const SESSION_TTL_MS: u64 = 60_000;
 pub const WORKER_QUEUES_MAX: usize = 20_000;
 /// Leases one worker may hold.
 pub const WORKER_LEASES_MAX: usize = 10_000;
+/// Hosts that report to one broker.
+pub const HOSTS_MAX: usize = 1_000;
+/// Slots of a host whose state is kept.
+pub const HOST_SLOTS_MAX: usize = 500;
 /// SUBMITs a client may send ahead of what the broker has taken.
 pub const SUBMIT_CREDIT_JOBS: u64 = 10_000;
 

@@ -88,7 +88,7 @@ fn crash_verdict() {
 
 /// A host of the plugin in tests/c, ready.
 #[track_caller]
-fn host(stage: &Stage, slots: usize, flags: &[&str]) -> Process {
+pub(crate) fn host(stage: &Stage, slots: usize, flags: &[&str]) -> Process {
     let plugin = stage.broker.folder().join("claims.so");
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/c/claims_plugin.c");
     prefix!().cc(&["-D_GNU_SOURCE", "-std=c11", "-g", "-shared", "-fPIC"], &source, &plugin);

@@ -4,7 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use support::Process;
+use serde_json::Value;
+use support::{Process, SOON, Stage, eventually};
 
 use crate::{claim, seconds};
 
@@ -18,26 +19,31 @@ const WAKE_UPS_BOUND: f64 = 5.0;
 /// idle process says nothing about the process: it is printed then, and judged only with `FOREBAY_BENCH_ASSERT=1`.
 const DEAR_WAKE_UP: Duration = Duration::from_micros(50);
 
-/// Idle with default beats, a registered worker and an open client: few wake-ups, and CPU of each process below 0.1 % of a
-/// core.
+/// Idle with default beats, a registered worker, an open client and a host of a plugin, which reports: few wake-ups, and CPU of each
+/// process below 0.1 % of a core.
 #[test]
 fn idle_cpu() {
     let mut stage = support::stage!();
     let worker = Process::start(&mut stage.example("examples-c/hello_worker"));
     stage.wait_for_workers("hello", 1);
     let client = stage.client();
+    let host = crate::hosts::host(&stage, 1, &[]);
+    let slot = slot_of(&stage);
 
     let idle = Duration::from_secs_f64(seconds("FOREBAY_IDLE_SECONDS", 60.0, 10.0));
     let processes = [
         ("broker", stage.broker.process().pid()),
         ("worker", worker.pid()),
         ("client", client.process.pid()),
+        ("host", host.pid()),
+        ("slot", slot),
     ];
     let before = processes.map(|(_, pid)| Spent::by(pid));
     let bare = bare_wake_up(idle);
     let spent: Vec<Spent> =
         processes.iter().zip(before).map(|((_, pid), before)| Spent::by(*pid).since(before)).collect();
     client.finish();
+    host.stop(SOON).success();
 
     let percent = |spent: &Spent| spent.ns as f64 / idle.as_nanos() as f64 * 100.0;
     let wake_ups_s = |spent: &Spent| spent.wake_ups as f64 / idle.as_secs_f64();
@@ -62,6 +68,16 @@ fn idle_cpu() {
         assert!(wake_ups_s(spent) <= WAKE_UPS_BOUND, "the {name} wakes up too often");
         assert!(!is_judged || percent(spent) < BOUND, "the {name} does too much when it wakes up");
     }
+}
+
+/// The process of the host's only slot.
+#[track_caller]
+fn slot_of(stage: &Stage) -> u32 {
+    eventually("a slot that waits", SOON, || {
+        let said: Value = serde_json::from_str(&stage.cli(&["status", "--json"])).ok()?;
+        let slot = &said["host_list"][0]["slot_list"][0];
+        slot["pid"].as_u64().filter(|_| slot["state"] == "idle").and_then(|pid| u32::try_from(pid).ok())
+    })
 }
 
 /// What a thread spends each time it wakes up and goes to sleep again, in processor time; takes `time`.

@@ -4,6 +4,7 @@
 mod by_key;
 mod command;
 mod limits;
+mod reported;
 mod rig;
 mod supervised;
 mod verify;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::hosts;
 use crate::rig::{Rig, Worker};
 use crate::runs;
 use crate::stages;
@@ -55,6 +56,8 @@ fn promised(sections: &BTreeMap<&'static str, Section>, name: &str) -> (BTreeSet
             "a job" => Some("A job"),
             "a run in a list" => Some("A run in a list"),
             "a queue" => Some("A queue"),
+            "a worker" => Some("A worker"),
+            "a host" => Some("A host"),
             "rules" | "rules or null" => Some("Rules"),
             _ => None,
         };
@@ -165,6 +168,8 @@ fn answers() -> BTreeMap<&'static str, Value> {
         ("stage.results", &[("id", &staged), ("step", "many"), ("name", "c")]),
         ("stage.acked", &[("id", &staged), ("step", "many")]),
         ("workers.list", &[]),
+        ("host.report", &[("host", hosts::HOST), ("slots.1", hosts::SLOTS)]),
+        ("hosts.list", &[]),
         ("queue.set", &[("queue", "q"), ("attempts", "3")]),
         ("queue.list", &[]),
         ("queue.pause", &[("queue", "q")]),

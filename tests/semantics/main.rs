@@ -7,6 +7,7 @@ mod cancel;
 mod collect;
 mod context;
 mod found;
+mod hosts;
 mod leases;
 mod operators;
 mod order;

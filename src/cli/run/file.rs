@@ -23,7 +23,7 @@ const RUN: [&str; 3] = ["drain", "control", "memory"];
 /// Keys of [[workers]] beside the flags below.
 const WORKERS: [&str; 6] = ["name", "load", "command", "queues", "slots", "params"];
 /// Keys of [[workers]] that are flags of `forebay worker`.
-const FLAGS: [&str; 13] = [
+const FLAGS: [&str; 14] = [
     "retrieve",
     "save",
     "isolate",
@@ -37,6 +37,7 @@ const FLAGS: [&str; 13] = [
     "max_rss",
     "job_cpu_limit",
     "job_memory_limit",
+    "report_every",
 ];
 
 type Entry<'a> = (&'a str, Range<usize>, &'a Spanned<DeValue<'a>>);

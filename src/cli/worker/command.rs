@@ -15,11 +15,13 @@ use forebay::api::{Failure, Job, Retry};
 
 use crate::cli::exit::{Exit, Failed};
 use crate::cli::worker::attempt::{Attempt, Ended, Step};
+use crate::cli::worker::board::Board;
 use crate::cli::worker::ending::last_line;
 use crate::cli::worker::escalate::why;
 use crate::cli::worker::guard::Guard;
 use crate::cli::worker::life::Life;
 use crate::cli::worker::pin;
+use crate::cli::worker::report::Reporter;
 use crate::cli::worker::verdict::{Seen, Teller};
 use crate::cli::{show, signals, time};
 
@@ -31,7 +33,8 @@ pub(super) struct CommandLine {
     arguments: Vec<OsString>,
     rules: Rules,
     guard: Arc<Guard>,
-    teller: Teller,
+    teller: Arc<Teller>,
+    board: Arc<Board>,
     /// Set when nothing may go on.
     is_over: Arc<AtomicBool>,
 }
@@ -54,7 +57,7 @@ struct CommandSlot<'a> {
 
 impl CommandLine {
     /// A command line whose program is there.
-    pub(super) fn new(words: &[OsString], rules: Rules, teller: Teller) -> Result<Self, Failed> {
+    pub(super) fn new(words: &[OsString], rules: Rules, teller: Teller, slots: u32) -> Result<Self, Failed> {
         let (program, arguments) =
             words.split_first().ok_or_else(|| Failed::usage("there is no command after `--`"))?;
         let found = find(program).ok_or_else(|| {
@@ -66,13 +69,26 @@ impl CommandLine {
             arguments: arguments.to_vec(),
             rules,
             guard: Arc::new(Guard::start()?),
-            teller,
+            teller: Arc::new(teller),
+            board: Arc::new(Board::new(slots)?),
             is_over: Arc::default(),
         })
     }
 
+    /// What it runs, for people.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Executes jobs until SIGTERM, and then those in hand for as long as `drain` allows.
-    pub(super) fn serve(self, settings: HostSettings, drain: Duration) -> Result<Exit, Failed> {
+    pub(super) fn serve(
+        self,
+        mut settings: HostSettings,
+        drain: Duration,
+        reporter: Reporter,
+    ) -> Result<Exit, Failed> {
+        settings.report = Some(self.board.path());
+        let _reports = self.board.report(&self.teller, reporter)?;
         let (slots, queues) = (settings.slots, settings.queues.join(", "));
         let host = Arc::new(Host::open(self.rules.endpoint.as_deref(), settings)?);
         let is_over = Arc::clone(&self.is_over);
@@ -195,6 +211,7 @@ impl Slot for CommandSlot<'_> {
         let ended = match Attempt::start(command, job.body(), &self.line.guard) {
             Ok(attempt) => {
                 self.line.rules.life.limit(attempt.id());
+                let _shown = self.line.board.show(self.slot, attempt.id());
                 let told = |step| self.line.tell(&job, step);
                 attempt.finish(self.line.rules.grace, || job.stop(), told, &self.line.is_over)
             }

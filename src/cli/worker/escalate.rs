@@ -80,12 +80,14 @@ impl Watched {
     }
 }
 
-/// Looks at the jobs of a process, and does what is due.
-pub(super) fn look(process: &mut Process, now: Instant, patience: Patience, teller: &Teller) {
+/// Looks at the jobs of a process, and does what is due. Whether it has any.
+pub(super) fn look(process: &mut Process, now: Instant, patience: Patience, teller: &Teller) -> bool {
+    let mut has_jobs = false;
     for index in 0..process.threads() {
         let Some((doing, told, thread)) = process.job(index) else { continue };
+        has_jobs = true;
         if end_excess(process, &doing, thread, teller) {
-            return;
+            break;
         }
         let Some(step) = process.watched(index).step(now, &doing, told, patience) else { continue };
         let frames = if step == Step::Kill { Vec::new() } else { process.stands(thread) };
@@ -100,6 +102,7 @@ pub(super) fn look(process: &mut Process, now: Instant, patience: Patience, tell
             }
         }
     }
+    has_jobs
 }
 
 /// Ends a process whose job has used too much.
@@ -155,7 +158,7 @@ mod tests {
         let patience = Patience { grace: Duration::from_secs(2), kill_grace: Duration::from_secs(3) };
         let begun = Instant::now();
         let at = |s| begun + Duration::from_secs(s);
-        let doing = Doing { id: JobId([1; 16]), attempt: 1, since_ms: 0 };
+        let doing = Doing { id: JobId([1; 16]), attempt: 1, since_ms: 0, queue: 0 };
         let mut watched = Watched::default();
         let mut step =
             |s, doing: &Doing, stop, hints| watched.step(at(s), doing, Told { stop, hints }, patience);

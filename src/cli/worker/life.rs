@@ -3,7 +3,6 @@
 //! Invariant: a process is replaced between jobs, never in one; what a job uses too much ends its process like a job that does
 //! not stop, and its history says so.
 
-use std::fs;
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -11,6 +10,7 @@ use forebay::api::options::parse_bytes;
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
 use crate::cli::exit::Failed;
+use crate::cli::worker::usage::{cpu, rss};
 use crate::cli::{show, time};
 
 /// What users say of it.
@@ -136,23 +136,6 @@ impl Lifetime {
             format!("has {} of memory; --job-memory-limit is {}", show::bytes(has), show::bytes(max))
         })
     }
-}
-
-/// The memory that a process has now, as proc(5) tells.
-fn rss(id: u32) -> Option<u64> {
-    let statm = fs::read_to_string(format!("/proc/{id}/statm")).ok()?;
-    let pages: u64 = statm.split(' ').nth(1)?.parse().ok()?;
-    Some(pages * rustix::param::page_size() as u64)
-}
-
-/// The processor time that a process has used.
-fn cpu(id: u32) -> Option<Duration> {
-    let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
-    // The name, in brackets, may have spaces.
-    let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
-    let mut ticks = || fields.next()?.parse::<u64>().ok();
-    let ticks = ticks()? + ticks()?;
-    Some(Duration::from_secs_f64(ticks as f64 / rustix::param::clock_ticks_per_second().max(1) as f64))
 }
 
 #[cfg(test)]

@@ -32,6 +32,17 @@ pub(super) const TELL_PATIENCE: Duration = Duration::from_secs(5);
 /// How long a step waits for the broker to have heard why.
 pub(super) const TELL_FIRST: Duration = Duration::from_millis(250);
 
+/// How often a host tells the broker what its slots do, unless `--report-every` says otherwise.
+pub(super) const REPORT_EVERY: &str = "1s";
+/// A host that does nothing tells that only each time so many reports were due.
+pub(super) const QUIET_REPORTS: u32 = 5;
+/// How long the broker may take to hear one; the next says more.
+pub(super) const REPORT_PATIENCE: Duration = Duration::from_secs(1);
+/// Bytes of one argument of a report, and how many slots it tells of: what travels in an operator's command.
+pub(super) const REPORT_TEXT_LEN_MAX: usize = 4_096;
+/// See [`REPORT_TEXT_LEN_MAX`].
+pub(super) const REPORTED_SLOTS_MAX: usize = 500;
+
 /// How often it is looked whether a command's job is to stop.
 pub(super) const STOP_ASK: Duration = Duration::from_millis(50);
 /// Bytes kept of the end of a process's standard error.

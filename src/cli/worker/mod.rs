@@ -6,6 +6,7 @@
 
 mod attempt;
 mod backtrace;
+mod board;
 mod command;
 mod drain;
 mod ending;
@@ -16,9 +17,11 @@ mod limits;
 mod pin;
 mod places;
 mod process;
+mod report;
 mod slot;
 mod supervise;
 mod tail;
+mod usage;
 mod verdict;
 
 use std::ffi::OsString;
@@ -119,6 +122,9 @@ struct Host {
     /// How long a process has between SIGTERM and SIGKILL when its job was told to stop.
     #[arg(long, value_name = "TIME", default_value = limits::KILL_GRACE, value_parser = time::parse)]
     kill_grace: Duration,
+    /// How often it tells the broker what its slots do and use, such as 5s; 0: never. `forebay status` and `forebay top` show it.
+    #[arg(long, value_name = "TIME", default_value = limits::REPORT_EVERY, value_parser = time::parse)]
+    report_every: Duration,
     /// A command of the shell that writes what a job's payload, a key in FOREBAY_KEY, stands for; the job gets that instead.
     #[arg(long, value_name = "COMMAND")]
     retrieve: Option<String>,
@@ -171,19 +177,29 @@ impl Host {
                 life: self.life.clone(),
                 cores: self.pin.unwrap_or(0),
             };
-            let line = command::CommandLine::new(&self.command, rules, teller)?;
+            let slots = self.slots.unwrap_or_else(cores);
+            let line = command::CommandLine::new(&self.command, rules, teller, slots)?;
             let mut options = self.sources.options()?;
-            for (key, value) in self.options(self.slots.unwrap_or_else(cores))? {
+            for (key, value) in self.options(slots)? {
                 options.set(&key, &value.replace("{slot}", "0"))?;
             }
-            return line.serve(options.host_settings()?, self.drain);
+            let reporter = self.reporter(line.name(), slots);
+            return line.serve(options.host_settings()?, self.drain, reporter);
         }
         if self.load.is_empty() {
             return Err(Failed::usage("who does the jobs? right would be --load FILE, or `-- COMMAND`"));
         }
         let plan = self.plan()?;
         let patience = escalate::Patience { grace: self.grace, kill_grace: self.kill_grace };
-        supervise::run(&plan, patience, &self.teller()?)
+        let files = self.load.iter().filter_map(|path| path.file_stem()).map(|stem| stem.to_string_lossy());
+        let reporter = self.reporter(&files.collect::<Vec<_>>().join("+"), self.slots.unwrap_or_else(cores));
+        supervise::run(&plan, patience, &self.teller()?, reporter)
+    }
+
+    /// Who says what the slots do: under the host's name, else under that of what it runs.
+    fn reporter(&self, what: &str, slots: u32) -> report::Reporter {
+        let name = self.name.as_deref().unwrap_or(what).replace("{slot}", "*");
+        report::Reporter::new(name, slots, self.report_every)
     }
 
     /// Who tells the broker what the host sees, with the keys of the workers.

@@ -14,7 +14,7 @@ use std::sync::mpsc::Sender;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use forebay::api::report::{self, Doing, Told};
+use forebay::api::report::{self, Doing, Place, Told};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::MemfdFlags;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
@@ -26,6 +26,7 @@ use crate::cli::worker::escalate::Watched;
 use crate::cli::worker::life::{Life, Lifetime};
 use crate::cli::worker::limits::STAND_PATIENCE;
 use crate::cli::worker::pin;
+use crate::cli::worker::report::{Seen, State};
 use crate::cli::worker::tail::Tail;
 
 /// What the processes of a host are told.
@@ -77,6 +78,11 @@ pub(super) struct Ended {
 }
 
 impl Plan {
+    /// The number of the first slot of the process with this place.
+    pub(super) fn first_slot(&self, place: usize) -> u32 {
+        u32::try_from(place).unwrap_or(u32::MAX).saturating_mul(self.threads)
+    }
+
     /// The command line of the process whose first slot has this number.
     fn command(&self, slot: u32) -> Result<Command, Failed> {
         let binary = std::env::current_exe().map_err(|error| {
@@ -113,7 +119,7 @@ impl Process {
         let said = |error: io::Error| Failed::new(Exit::System, format!("cannot start a slot: {error}"));
         let report = rustix::fs::memfd_create("forebay-report", MemfdFlags::CLOEXEC);
         let report = File::from(report.map_err(|error| said(error.into()))?);
-        let slot = u32::try_from(place).unwrap_or(u32::MAX).saturating_mul(plan.threads);
+        let slot = plan.first_slot(place);
         let mut command = plan.command(slot)?;
         command.stdin(report.try_clone().map_err(said)?).stderr(Stdio::piped());
         // A group of its own: Ctrl-C is for the host, which drains.
@@ -203,6 +209,23 @@ impl Process {
         Some((doing, told, place.thread))
     }
 
+    /// What its slots do.
+    pub(super) fn seen(&self, state: State) -> Vec<Seen> {
+        let queues = self.queues().unwrap_or_default();
+        let seen = |index| {
+            let place = report::place(&self.report, index).unwrap_or_default();
+            Seen {
+                slot: self.slot + index,
+                state,
+                pid: Some(self.id),
+                thread: (self.threads() > 1).then_some(place.thread),
+                queue: queue_of(&place, &queues),
+                place,
+            }
+        };
+        (0..self.threads()).map(seen).collect()
+    }
+
     /// The queues it serves, once it is ready.
     pub(super) fn queues(&self) -> Option<Vec<String>> {
         report::queues(&self.report).ok().flatten()
@@ -213,6 +236,11 @@ impl Process {
         let handled = |index| report::place(&self.report, index).map_or(0, |place| place.handled);
         (0..self.threads()).map(handled).sum()
     }
+}
+
+/// The queue of the job in a place.
+pub(super) fn queue_of(place: &Place, queues: &[String]) -> Option<String> {
+    queues.get(place.doing?.queue as usize).cloned()
 }
 
 /// What the watching needs: a descriptor for the process, and its standard error, which is read without waiting.

@@ -15,6 +15,7 @@ use crate::cli::exit::{Exit, Failed};
 use crate::cli::worker::escalate::{self, Patience};
 use crate::cli::worker::limits::{BACKOFF, BACKOFF_MAX, FIRST_ALONE, READY_ASK, UNREADY_MAX};
 use crate::cli::worker::process::{Ended, Plan, Process};
+use crate::cli::worker::report::{Reporter, Seen, State};
 use crate::cli::worker::verdict::{Teller, Verdict};
 use crate::cli::{show, signals, time};
 
@@ -51,6 +52,7 @@ struct Supervisor<'a> {
     plan: &'a Plan,
     teller: &'a Teller,
     patience: Patience,
+    reporter: Reporter,
     /// When the jobs in hand are looked at again.
     look_at: Instant,
     seats: Vec<Seat>,
@@ -65,7 +67,12 @@ struct Supervisor<'a> {
 }
 
 /// Looks after the processes of `plan` until all have ended: they were drained, or sent home by the broker.
-pub(super) fn run(plan: &Plan, patience: Patience, teller: &Teller) -> Result<Exit, Failed> {
+pub(super) fn run(
+    plan: &Plan,
+    patience: Patience,
+    teller: &Teller,
+    reporter: Reporter,
+) -> Result<Exit, Failed> {
     let (tell, news) = mpsc::channel();
     let told = tell.clone();
     signals::on_stop(move |count| {
@@ -78,6 +85,7 @@ pub(super) fn run(plan: &Plan, patience: Patience, teller: &Teller) -> Result<Ex
         plan,
         teller,
         patience,
+        reporter,
         look_at: now,
         seats,
         leaving: Vec::new(),
@@ -97,6 +105,7 @@ impl Supervisor<'_> {
             self.start_due(now);
             self.ask_ready()?;
             self.look(now);
+            self.report(now);
             if self.kill_at.is_some_and(|at| at <= now) {
                 self.kill();
             }
@@ -118,11 +127,13 @@ impl Supervisor<'_> {
         if now < self.look_at {
             return;
         }
-        self.look_at = now + self.patience.look();
         let leaving = self.leaving.iter_mut().map(|(_, process)| process);
+        let mut has_jobs = false;
         for process in self.seats.iter_mut().filter_map(|seat| seat.process.as_mut()).chain(leaving) {
-            escalate::look(process, now, self.patience, self.teller);
+            has_jobs |= escalate::look(process, now, self.patience, self.teller);
         }
+        // Without jobs it is looked half as often: who idles wakes up seldom.
+        self.look_at = now + self.patience.look() * if has_jobs { 1 } else { 2 };
         if self.kill_at.is_some() {
             return;
         }
@@ -136,12 +147,39 @@ impl Supervisor<'_> {
         }
     }
 
+    /// Tells what the slots do, when it is time.
+    fn report(&mut self, now: Instant) {
+        let (seats, leaving) = (&self.seats, &self.leaving);
+        let see = || {
+            let mut seen = Vec::new();
+            for (place, seat) in seats.iter().enumerate() {
+                let slot = self.plan.first_slot(place);
+                match (&seat.process, &seat.heir) {
+                    (None, None) => seen.extend((0..self.plan.threads).map(|i| Seen::down(slot + i))),
+                    (process, heir) => {
+                        let state = if seat.is_ready { State::Ready } else { State::Beginning };
+                        seen.extend(process.iter().flat_map(|process| process.seen(state)));
+                        seen.extend(heir.iter().flat_map(|heir| heir.seen(State::Beginning)));
+                    }
+                }
+            }
+            seen.extend(leaving.iter().flat_map(|(_, process)| process.seen(State::Leaving)));
+            seen
+        };
+        if let Some(report) = self.reporter.report(now, see) {
+            self.teller.tell_report(report);
+        }
+    }
+
     /// Waits for news, at most until there is something to do.
     fn next_news(&self, now: Instant) -> Option<News> {
         let begins = |seat: &Seat| seat.process.is_some() && !seat.is_ready || seat.heir.is_some();
         let is_beginning = self.seats.iter().any(begins);
         let is_at_work = !self.leaving.is_empty() || self.seats.iter().any(|seat| seat.is_ready);
         let look = is_at_work.then_some(self.look_at);
+        // A report is told at the next look, if that is not later than another report would be.
+        let is_rare = self.reporter.every().is_some_and(|every| every >= self.patience.look());
+        let report = self.reporter.due().filter(|_| !is_at_work || !is_rare);
         let ask = is_beginning.then(|| now + READY_ASK);
         let due = self
             .seats
@@ -150,6 +188,7 @@ impl Supervisor<'_> {
             .chain(self.kill_at)
             .chain(ask)
             .chain(look)
+            .chain(report)
             .min();
         match due {
             None => self.news.recv().ok(),

@@ -1,11 +1,13 @@
-//! What a host tells the broker of its processes: that one crashed, at once, so that its job does not wait for the connection to
-//! come back, and with the evidence; and what it saw of an attempt.
+//! What a host tells the broker over a connection of its own: that a process crashed, at once, so that its job does not wait for the
+//! connection to come back, and with the evidence; what it saw of an attempt; and what its slots do.
 //!
-//! Invariant: telling happens on a thread of its own, so that a broker that is away keeps nobody from being started again.
+//! Invariant: telling happens on a thread of its own, so that a broker that is away keeps nobody from being started again. Of
+//! reports only the last waits to be told.
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -14,8 +16,9 @@ use forebay::api::{Client, ClientSettings, Failure, JobId};
 use crate::cli::exit::{Exit, Failed};
 use crate::cli::worker::backtrace::{culprit, lines};
 use crate::cli::worker::ending::{how, last_line};
-use crate::cli::worker::limits::TELL_PATIENCE;
+use crate::cli::worker::limits::{REPORT_PATIENCE, TELL_PATIENCE};
 use crate::cli::worker::process::Process;
+use crate::cli::worker::report::Report;
 
 /// How a process ended.
 pub(super) struct Verdict {
@@ -43,12 +46,18 @@ enum Word {
         seen: Seen,
         done: Option<SyncSender<()>>,
     },
+    /// There is a report.
+    Report,
 }
+
+/// The report that waits to be told.
+type Latest = Arc<Mutex<Option<Report>>>;
 
 /// Tells the broker.
 #[derive(Debug)]
 pub(super) struct Teller {
     tell: Option<Sender<Word>>,
+    latest: Latest,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -79,14 +88,16 @@ impl Verdict {
 }
 
 impl Teller {
-    /// One that connects, when there is something to tell, with the keys of the workers.
+    /// One that connects, as soon as there is something to tell, with the keys of the workers.
     pub(super) fn start(endpoint: Option<String>, settings: ClientSettings) -> Result<Teller, Failed> {
         let (tell, told) = mpsc::channel();
-        let body = move || tell_all(endpoint.as_deref(), &settings, &told);
+        let latest = Latest::default();
+        let theirs = Arc::clone(&latest);
+        let body = move || tell_all(endpoint.as_deref(), &settings, &told, &theirs);
         let thread = thread::Builder::new().name("verdicts".into()).spawn(body);
         let thread =
             thread.map_err(|error| Failed::new(Exit::System, format!("cannot start a thread: {error}")))?;
-        Ok(Teller { tell: Some(tell), thread: Some(thread) })
+        Ok(Teller { tell: Some(tell), latest, thread: Some(thread) })
     }
 
     /// Tells of one process.
@@ -107,6 +118,14 @@ impl Teller {
         let _ = heard.recv_timeout(limit);
     }
 
+    /// Tells what the slots do. A report that nobody has heard yet is told no more.
+    pub(super) fn tell_report(&self, report: Report) {
+        let before = self.latest.lock().unwrap_or_else(PoisonError::into_inner).replace(report);
+        if before.is_none() {
+            self.send(Word::Report);
+        }
+    }
+
     fn send(&self, word: Word) {
         if let Some(tell) = &self.tell {
             // The thread ends after its last word only.
@@ -124,63 +143,60 @@ impl Drop for Teller {
     }
 }
 
-fn tell_all(endpoint: Option<&str>, settings: &ClientSettings, told: &Receiver<Word>) {
+fn tell_all(endpoint: Option<&str>, settings: &ClientSettings, told: &Receiver<Word>, latest: &Latest) {
     let mut client = None;
-    for word in told {
-        let (command, pid) = (word.command(), word.pid());
-        if let Err(failure) = tell(&mut client, endpoint, settings, command, &word.arguments()) {
-            log::info!(target: "host", "the broker did not hear of process {pid}: {command}: {failure}");
-        }
-        if let Word::Seen { done: Some(done), .. } = word {
-            let _ = done.send(());
-        }
-    }
-}
-
-fn tell(
-    client: &mut Option<Client>,
-    endpoint: Option<&str>,
-    settings: &ClientSettings,
-    command: &str,
-    said: &[(String, String)],
-) -> Result<(), Failure> {
-    let client = match client {
-        Some(client) => client,
-        None => client.insert(Client::open(endpoint, settings.clone())?),
-    };
-    client.admin(command, said, Some(TELL_PATIENCE))?;
-    Ok(())
-}
-
-impl Word {
-    fn command(&self) -> &'static str {
-        match self {
-            Word::Crashed(_) => "worker.crashed",
-            Word::Seen { .. } => "worker.seen",
-        }
-    }
-
-    fn pid(&self) -> u32 {
-        match self {
-            Word::Crashed(verdict) => verdict.pid,
-            Word::Seen { seen, .. } => seen.pid,
-        }
-    }
-
-    fn arguments(&self) -> Vec<(String, String)> {
-        let said = match self {
-            Word::Crashed(verdict) => vec![
-                ("code", verdict.code.clone()),
-                ("message", verdict.message.clone()),
-                ("detail", verdict.detail.clone()),
-            ],
-            Word::Seen { seen, .. } => vec![
-                ("id", seen.id.to_string()),
-                ("attempt", seen.attempt.to_string()),
-                ("text", seen.text.clone()),
-            ],
+    let mut ask = |command: &str, said: &[(String, String)], limit: Duration| {
+        let client = match &mut client {
+            Some(client) => client,
+            None => client.insert(Client::open(endpoint, settings.clone())?),
         };
-        let pid = ("pid", self.pid().to_string());
-        std::iter::once(pid).chain(said).map(|(key, value)| (key.to_owned(), value)).collect()
+        client.admin(command, said, Some(limit)).map(drop)
+    };
+    for word in told {
+        match word {
+            Word::Crashed(verdict) => {
+                hear(ask("worker.crashed", &verdict.arguments(), TELL_PATIENCE), verdict.pid)
+            }
+            Word::Seen { seen, done } => {
+                hear(ask("worker.seen", &seen.arguments(), TELL_PATIENCE), seen.pid);
+                if let Some(done) = done {
+                    let _ = done.send(());
+                }
+            }
+            Word::Report => {
+                let report = latest.lock().unwrap_or_else(PoisonError::into_inner).take();
+                let Some(report) = report else { continue };
+                if let Err(failure) = ask("host.report", &report.arguments(), REPORT_PATIENCE) {
+                    log::debug!(target: "host", "the broker did not hear what the slots do: {failure}");
+                }
+            }
+        }
+    }
+}
+
+/// What is said when the broker could not be told of a process.
+fn hear(told: Result<(), Failure>, pid: u32) {
+    if let Err(failure) = told {
+        log::info!(target: "host", "the broker did not hear of process {pid}: {failure}");
+    }
+}
+
+impl Verdict {
+    fn arguments(&self) -> Vec<(String, String)> {
+        let texts = [("code", &self.code), ("message", &self.message), ("detail", &self.detail)];
+        let pid = ("pid".to_owned(), self.pid.to_string());
+        std::iter::once(pid).chain(texts.map(|(key, text)| (key.to_owned(), text.clone()))).collect()
+    }
+}
+
+impl Seen {
+    fn arguments(&self) -> Vec<(String, String)> {
+        let said = [
+            ("pid", self.pid.to_string()),
+            ("id", self.id.to_string()),
+            ("attempt", self.attempt.to_string()),
+            ("text", self.text.clone()),
+        ];
+        said.map(|(key, value)| (key.to_owned(), value)).into()
     }
 }

@@ -1,6 +1,6 @@
 //! ADMIN commands: what operators ask, answered as JSON by REPLY. `api::commands` lists them.
 
-mod arguments;
+pub(in crate::core::broker) mod arguments;
 
 use std::collections::BTreeMap;
 
@@ -158,6 +158,8 @@ impl<J: Jobs> Broker<J> {
             "workers.wait" => return self.add_wait(now, session, tag, said),
             "workers.list" => return self.list_peers(now, session, tag, said, PeerKind::Worker),
             "clients.list" => return self.list_peers(now, session, tag, said, PeerKind::Client),
+            "hosts.list" => return self.list_hosts(now, session, tag, said),
+            "host.report" => return self.hear_host(now, session, tag, said),
             "worker.drain" => return self.drain_named(now, session, tag, said),
             "worker.crashed" => return self.hear_of_crash(now, session, tag, said),
             "worker.seen" => (self.hear_of_attempt(session, &mut said)?, Shape::Plain),
@@ -315,6 +317,7 @@ impl<J: Jobs> Broker<J> {
                 };
                 json["clients"] = json!(count(PeerKind::Client));
                 json["workers"] = json!(count(PeerKind::Worker));
+                json["hosts"] = json!(self.hosts().count());
                 json["draining"] = json!(self.draining);
                 json["version"] = json!(self.config.version);
                 let counters = &self.counters;
@@ -503,7 +506,7 @@ fn is_empty(answer: &Value) -> bool {
     answer["end"] != true && lists.into_iter().flatten().all(Vec::is_empty)
 }
 
-fn show_session(now: Now, session: &Session) -> Value {
+pub(super) fn show_session(now: Now, session: &Session) -> Value {
     let mut shown = json!({
         "name": session.shown_name(), "user": session.asker.owner.user, "host": session.host, "pid": session.pid,
         "version": session.version, "attached": session.attached, "age_ms": now.us.saturating_sub(session.opened_us) / 1_000,
@@ -521,7 +524,7 @@ fn show_session(now: Now, session: &Session) -> Value {
             shown["done"] = json!(worker.done);
             shown["draining"] = json!(worker.draining);
             // One that did not come back in time has lost what it held.
-            let held = worker.leases.values().filter(|_| session.is_working()).map(|held| json!({ "job": held.id.to_string(), "running_ms": held.started_us.map(|at| now.us.saturating_sub(at) / 1_000) }));
+            let held = worker.leases.values().filter(|_| session.is_working()).map(|held| json!({ "job": held.id.to_string(), "running_ms": held.started_us.map(|at| now.us.saturating_sub(at) / 1_000), "progress": held.progress }));
             shown["jobs"] = held.collect();
         }
     }

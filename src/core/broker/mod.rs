@@ -7,6 +7,7 @@
 
 mod admin;
 mod clients;
+mod hosts;
 mod sessions;
 mod workers;
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use crate::core::broker::hosts::Host;
 use crate::core::broker::{Broker, worker_of};
 use crate::core::jobs::{Allowance, Asker, Class, Crash, Jobs, SessionId};
 use crate::core::session::Output;
@@ -43,6 +44,8 @@ pub(super) struct ClientSide {
     pub(super) congested: bool,
     /// FORGETs that are not carried out in full, by command number: how many jobs are left.
     pub(super) forgetting: BTreeMap<u64, usize>,
+    /// What it said last, if it is a host.
+    pub(super) host: Option<Box<Host>>,
 }
 
 /// A worker's queues, demand and leases.
@@ -67,6 +70,8 @@ pub(super) struct Held {
     pub(super) token: u64,
     pub(super) id: JobId,
     pub(super) started_us: Option<u64>,
+    /// How far its worker said it is.
+    pub(super) progress: Option<f64>,
 }
 
 impl Session {
@@ -133,11 +138,14 @@ impl<J: Jobs> Broker<J> {
         let Some(session) = self.sessions.get_mut(&id).filter(|session| session.attached) else { return };
         session.attached = false;
         self.counters.dropped += 1;
-        if let Side::Worker(worker) = &mut session.side {
-            let until_us = now.after_ms(reattach_ms);
-            worker.suspended_until_us = Some(until_us);
-            self.suspensions.insert((until_us, id));
-            self.withdraw(now, id);
+        match &mut session.side {
+            Side::Worker(worker) => {
+                let until_us = now.after_ms(reattach_ms);
+                worker.suspended_until_us = Some(until_us);
+                self.suspensions.insert((until_us, id));
+                self.withdraw(now, id);
+            }
+            Side::Client(client) => client.host = None,
         }
     }
 

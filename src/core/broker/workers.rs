@@ -36,6 +36,13 @@ impl<J: Jobs> Broker<J> {
             }
             ToBroker::Progress { lease, fraction, note } => {
                 let fraction = if fraction.is_finite() { fraction.clamp(0.0, 1.0) } else { 0.0 };
+                self.change_worker(session, |worker| {
+                    if let Some(held) =
+                        worker.leases.get_mut(&lease.slot).filter(|held| held.token == lease.token)
+                    {
+                        held.progress = Some(fraction);
+                    }
+                });
                 self.say(now, session, number, lease, Word::Progress { fraction, note });
             }
             ToBroker::Partial { lease, sequence, body } => {
@@ -154,7 +161,9 @@ impl<J: Jobs> Broker<J> {
 
     pub(super) fn adopted(&mut self, session: SessionId, id: JobId, lease: Lease) {
         self.change_worker(session, |worker| {
-            worker.leases.insert(lease.slot, Held { token: lease.token, id, started_us: Some(0) });
+            worker
+                .leases
+                .insert(lease.slot, Held { token: lease.token, id, started_us: Some(0), progress: None });
         });
         self.send(session, FromBroker::Adopt { id, lease });
     }
@@ -167,7 +176,9 @@ impl<J: Jobs> Broker<J> {
             return self.end_lease(now, session, lease, false, false, None);
         };
         worker.granted += 1;
-        worker.leases.insert(lease.slot, Held { token: lease.token, id: grant.id, started_us: None });
+        worker
+            .leases
+            .insert(lease.slot, Held { token: lease.token, id: grant.id, started_us: None, progress: None });
         self.send(session, FromBroker::Grant(grant));
     }
 

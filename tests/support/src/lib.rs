@@ -10,6 +10,7 @@ pub mod header;
 mod prefix;
 mod process;
 mod stage;
+mod terminal;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -19,6 +20,7 @@ pub use broker::Broker;
 pub use prefix::Prefix;
 pub use process::{Finished, Process, command, run};
 pub use stage::{SHORT_LEASE, Stage, json_lines};
+pub use terminal::Terminal;
 
 /// The longest a test waits for what takes a moment. Generous: two busy cores must not fail a test.
 pub const SOON: Duration = Duration::from_secs(30);

@@ -10,7 +10,7 @@ use crate::model::limits::LIST_MAX;
 use crate::model::{Failure, JobId, JobOptions, Level, Outcome, QueueName, Status};
 
 /// The arguments of one command; every one must be used.
-pub(super) struct Arguments<'a> {
+pub(in crate::core::broker) struct Arguments<'a> {
     command: &'a str,
     left: Vec<(&'a str, &'a str)>,
     /// What the command has asked for so far, for the refusal of what it does not take.
@@ -29,11 +29,22 @@ impl<'a> Arguments<'a> {
         Some(self.left.swap_remove(at).1)
     }
 
-    pub(super) fn need(&mut self, key: &'static str) -> Result<&'a str, Failure> {
+    pub(in crate::core::broker) fn need(&mut self, key: &'static str) -> Result<&'a str, Failure> {
         let missing = || refuse(format!("{} needs the argument \"{key}\"", self.command));
         let value = self.left.iter().find(|(name, _)| *name == key).ok_or_else(missing)?.1;
         self.take(key);
         Ok(value)
+    }
+
+    /// The values of the keys that begin so and go on with a number, by that.
+    pub(in crate::core::broker) fn numbered(&mut self, prefix: &'static str) -> Vec<&'a str> {
+        self.taken.push(prefix);
+        let number = |key: &str| key.strip_prefix(prefix)?.parse::<u32>().ok();
+        let mut found: Vec<(u32, &str)> =
+            self.left.iter().filter_map(|(key, value)| Some((number(key)?, *value))).collect();
+        self.left.retain(|(key, _)| number(key).is_none());
+        found.sort_by_key(|(number, _)| *number);
+        found.into_iter().map(|(_, value)| value).collect()
     }
 
     pub(super) fn need_number(&mut self, key: &'static str) -> Result<u64, Failure> {
@@ -169,7 +180,7 @@ impl<'a> Arguments<'a> {
     }
 
     /// Refuses what was not used.
-    pub(super) fn finish(self) -> Result<(), Failure> {
+    pub(in crate::core::broker) fn finish(self) -> Result<(), Failure> {
         let Some((key, _)) = self.left.first() else { return Ok(()) };
         let takes = match self.taken.as_slice() {
             [] => "it takes none".to_owned(),
@@ -183,7 +194,7 @@ fn id_of(key: &str, text: &str) -> Result<JobId, Failure> {
     JobId::parse(text).ok_or_else(|| wrong(key, text, "a job's id, a UUID of 36 characters,"))
 }
 
-fn wrong(key: &str, value: impl Display, right: &str) -> Failure {
+pub(in crate::core::broker) fn wrong(key: &str, value: impl Display, right: &str) -> Failure {
     let value = value.to_string();
     let shown: String = value.chars().take(60).flat_map(char::escape_debug).collect();
     refuse(format!("argument \"{key}\" is \"{shown}\"; {right} is right"))
