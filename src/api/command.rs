@@ -59,8 +59,8 @@ pub fn commands() -> &'static [Command] {
         command("queue.list", "[queue]", "Queues with their depths, what is set for them and their rules."),
         command(
             "queue.set",
-            "queue [job.*] [unset]",
-            "Defaults for jobs submitted to a queue from now on; what is not named stays.",
+            "queue [job.*] [param.*] [report_ms] [unset]",
+            "Defaults for jobs submitted to a queue from now on, and what its hosts are handed; what is not named stays.",
         ),
         command("queue.pause", "queue", "Hands out no more jobs of a queue; it goes on taking them."),
         command("queue.drain", "queue", "Takes no more jobs for a queue; those it has are done."),

@@ -110,6 +110,8 @@ enum Command {
     #[command(hide = true)]
     Slot(worker::SlotCommand),
     #[command(hide = true)]
+    Describe(worker::DescribeCommand),
+    #[command(hide = true)]
     Guard(worker::GuardCommand),
     #[command(hide = true)]
     Echo(bench::EchoWorker),
@@ -163,6 +165,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Store(command) => command.run(),
         Command::Version(command) => command.run(),
         Command::Slot(command) => command.run(),
+        Command::Describe(command) => command.run(),
         Command::Guard(command) => command.run(),
         Command::Echo(command) => command.run(),
         Command::Compute(command) => command.run(),

@@ -23,6 +23,7 @@ Examples:
   forebay queue list
   forebay queue set resize attempts=5 run_ms=90s      for jobs submitted from now on
   forebay queue set resize run_ms=                    the broker's own rule again
+  forebay queue set resize param.quality=90           for the plugins of its hosts
   forebay queue pause resize                          nothing is handed out; jobs are taken and wait
   forebay queue drain resize --wait                   nothing is taken; ends when the rest is done
   forebay queue resume resize                         ends both
@@ -65,7 +66,7 @@ struct List {
 struct Set {
     /// The queue; it need not exist yet.
     name: String,
-    /// Rules such as attempts=5, run_ms=90s or level=durable.
+    /// Rules such as attempts=5, run_ms=90s or level=durable; param.NAME=VALUE and report_ms=5000 for the queue's hosts.
     #[arg(required = true, value_name = "KEY=VALUE")]
     rules: Vec<String>,
     /// One JSON object, the broker's own words (docs/ADMIN.md).
@@ -150,7 +151,7 @@ fn table(queues: &[Value]) -> comfy_table::Table {
         let name = format!("{}{}", text(queue, "name"), turned(queue));
         let numbers = ["ready", "leased", "delayed", "workers", "done", "not_done"];
         let numbers = numbers.map(|field| count(queue, field).to_string());
-        table.add_row(std::iter::once(name).chain(numbers).chain([rules(&queue["options"])]));
+        table.add_row(std::iter::once(name).chain(numbers).chain([all_set(queue)]));
     }
     show::align_right(&mut table, 1);
     if let Some(last) = table.column_mut(7) {
@@ -169,13 +170,17 @@ pub(crate) fn turned(queue: &Value) -> &'static str {
     }
 }
 
-/// What is set, as it is said.
-fn rules(options: &Value) -> String {
-    let said = options.as_object().into_iter().flatten().map(|(key, value)| match value.as_str() {
-        Some(word) => format!("{key}={word}"),
-        None => format!("{key}={value}"),
-    });
-    said.collect::<Vec<_>>().join(" ")
+/// What is set for a queue's jobs and hosts, as it is said.
+fn all_set(queue: &Value) -> String {
+    let said = |family: &'static str, field: &str| {
+        let fields = queue[field].as_object().into_iter().flatten();
+        fields.map(move |(key, value)| match value.as_str() {
+            Some(word) => format!("{family}{key}={word}"),
+            None => format!("{family}{key}={value}"),
+        })
+    };
+    let report = queue["report_ms"].as_u64().map(|ms| format!("report_ms={ms}"));
+    said("", "options").chain(said("param.", "params")).chain(report).collect::<Vec<_>>().join(" ")
 }
 
 impl Set {
@@ -188,6 +193,8 @@ impl Set {
             let bare = key.strip_prefix("job.").unwrap_or(key);
             match value {
                 "" => unset.push(bare),
+                _ if key == "report_ms" => options.set("admin.report_ms", value)?,
+                _ if key.starts_with("param.") => options.set(key, value)?,
                 _ => options.set(&format!("job.{bare}"), value)?,
             }
         }
@@ -201,7 +208,7 @@ impl Set {
         let answer = ask(&client, "queue.set", &arguments)?;
         match self.json {
             true => show::line(&answer)?,
-            false => match rules(&answer["options"]) {
+            false => match all_set(&answer) {
                 none if none.is_empty() => show::line(format_args!("queue {}: nothing is set", self.name))?,
                 rules => show::line(format_args!("queue {}: {rules}", self.name))?,
             },

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::core::record::{Record, StoreStats};
+use crate::core::record::{Handed, Record, StoreStats};
 use crate::model::{
     Body, Failure, Headers, JobId, JobOptions, Lease, Meta, Now, Outcome, Owner, QueueName, Stop, Submission,
     Verdict,
@@ -328,7 +328,10 @@ pub enum Admin {
     /// One queue or all, with their rules.
     Queues { queue: Option<QueueName> },
     /// New defaults for a queue: those said in `set`; the broker's own again for those named in `unset`.
-    QueueSet { queue: QueueName, set: Box<JobOptions>, unset: Vec<String> },
+    /// `handed` is put in the place of what its hosts were handed, as far as it says.
+    QueueSet { queue: QueueName, set: Box<JobOptions>, handed: Handed, unset: Vec<String> },
+    /// What the hosts of these queues are handed.
+    Handed { queues: Vec<QueueName> },
     /// What a queue hands out and takes.
     QueueTurn { queue: QueueName, turn: QueueTurn },
     /// Cancels waiting jobs of a queue, accepted before the number `before` (of those accepted until now), at most

@@ -5,6 +5,7 @@
 //! sum again when it moves a job, and the recovery of the table both go by it.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -110,6 +111,24 @@ pub struct QueueKept {
     pub paused: bool,
     /// Nothing is taken.
     pub draining: bool,
+    /// What its hosts are handed.
+    pub handed: Handed,
+}
+
+/// What the hosts that serve a queue are handed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Handed {
+    /// Parameters of their plugins, by name.
+    pub params: BTreeMap<String, String>,
+    /// How often they report.
+    pub report_ms: Option<u64>,
+}
+
+impl Handed {
+    /// Whether it says nothing.
+    pub fn is_empty(&self) -> bool {
+        self.params.is_empty() && self.report_ms.is_none()
+    }
 }
 
 /// What is remembered of one attempt.

@@ -460,7 +460,7 @@ pub unsafe extern "C" fn forebay_client_wait_workers(
 }
 
 /// Carries out an operator's command; forebay_command_at lists them. The result's data is JSON, to which fields are only
-/// ever added. `arguments` are "admin." keys, and "job." keys for "queue.set". The caller frees the result.
+/// ever added. `arguments` are "admin." keys, and "job." and "param." keys for "queue.set". The caller frees the result.
 ///
 /// FOREBAY_ERR_NOT_FOUND for a command the broker does not know and for an unknown job, queue or worker,
 /// FOREBAY_ERR_ARGUMENT when one of its arguments is missing or wrong, FOREBAY_ERR_UNCONFIRMED when it has not answered in

@@ -64,6 +64,27 @@ struct PluginSlot<'a> {
     thread: *mut c_void,
 }
 
+/// What a plugin says of itself before it begins.
+#[derive(Clone, Debug)]
+pub struct Declared {
+    /// Its name, for people.
+    pub name: String,
+    /// The queues whose jobs it handles.
+    pub queues: Vec<String>,
+    /// The names of its parameters.
+    pub params: Vec<String>,
+}
+
+/// Opens the plugin in a file, which stays open, and reads what it says of itself. None of its functions is called but the one that
+/// tells that.
+///
+/// # Errors
+/// As for forebay_host_run.
+pub fn declared(path: &str) -> Result<Declared, Failure> {
+    let Described { name, queues, params, .. } = describe(path)?;
+    Ok(Declared { name, queues, params: params.into_iter().map(|param| param.name).collect() })
+}
+
 /// Opens plugins and lets each begin. Parameters go to those that declare them.
 pub(super) fn open_all(
     paths: &[String],

@@ -12,7 +12,7 @@
 mod guard;
 mod arg;
 mod hosting;
-mod loaded;
+pub mod loaded;
 
 pub mod broker;
 pub mod buffer;

@@ -74,6 +74,12 @@ pub const WORKER_LEASES_MAX: usize = 10_000;
 pub const HOSTS_MAX: usize = 1_000;
 /// Slots of a host whose state is kept.
 pub const HOST_SLOTS_MAX: usize = 500;
+/// Queues of a host whose settings for hosts it is told.
+pub const HOST_QUEUES_MAX: usize = 64;
+/// Parameters that are handed to the hosts of one queue.
+pub const QUEUE_PARAMS_MAX: usize = 64;
+/// Bytes of the name, and of the value, of one of them.
+pub const PARAM_LEN_MAX: usize = 2_000;
 /// SUBMITs a client may send ahead of what the broker has taken.
 pub const SUBMIT_CREDIT_JOBS: u64 = 10_000;
 

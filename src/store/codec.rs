@@ -102,17 +102,19 @@ impl Kind {
         match self {
             Kind::Submitted => 3,
             Kind::Stands => 5,
+            Kind::QueueSet => 2,
             _ => 1,
         }
     }
 }
 
 /// The version of its kind in which a record is written: the first that can say it, so that a forebay before this one reads
-/// a store in which there was no run, and no stage, and nothing was seen of an attempt.
+/// a store in which there was no run, and no stage, and nothing was seen of an attempt or handed to hosts.
 pub fn version_of(record: &Record) -> u8 {
     match record {
         Record::Submitted { job, .. } if job.stage.is_some() => 3,
         Record::Submitted { job, .. } if job.is_run => 2,
+        Record::QueueSet(kept) if !kept.handed.is_empty() => 2,
         Record::Stands { standing, .. } if standing.context.is_some() => 5,
         Record::Stands { standing, .. } if standing.collected.is_some() => 4,
         Record::Stands { standing, .. } if standing.has_evidence() => 3,

@@ -1,6 +1,6 @@
 /* A plugin that does what tests ask for by the payload: "pid", "crash", "spin", "mute", or the path of a file to wait for;
- * behind "deaf" it is waited for whatever the job is told. "cores" tells how many it may use; "leak" and "hog" keep 200 MiB, and "hog"
- * never returns. -DODD_ABI=7 makes it one of another interface. */
+ * behind "deaf" it is waited for whatever the job is told. "cores" tells how many it may use; "begin" the parameter of that name; "leak" and "hog" keep 200 MiB, and
+ * "hog" never returns. -DODD_ABI=7 makes it one of another interface. */
 #include <forebay.h>
 #include <sched.h>
 #include <stdio.h>
@@ -12,12 +12,13 @@
 #define ODD_ABI FOREBAY_PLUGIN_ABI
 #endif
 
+static char begin[32];
+
 static int32_t process_init(const forebay_options_t *params, void **process, char *why, size_t why_cap) {
-    char begin[32] = "";
     (void)process;
     forebay_options_get(params, "param.begin", begin, sizeof begin, NULL, NULL);
     if (strcmp(begin, "die") == 0) _exit(9);
-    if (strcmp(begin, "well") == 0) return 0;
+    if (strncmp(begin, "well", 4) == 0) return 0;
     snprintf(why, why_cap, "begin is %s", begin);
     return 7;
 }
@@ -69,6 +70,7 @@ static int32_t handle(forebay_job_t *job, void *process, void *thread) {
     if (text[0] == '/') wait_for(job, text, 0);
     if (strncmp(text, "deaf/", 5) == 0) wait_for(job, text + 4, 1);
     if (strcmp(text, "cores") == 0) tell_cores(text, sizeof text);
+    else if (strcmp(text, "begin") == 0) snprintf(text, sizeof text, "%s", begin);
     else snprintf(text, sizeof text, "%d", (int)getpid());
     forebay_job_complete(job, text, strlen(text), NULL);
     return 0;

@@ -5,7 +5,7 @@ pub(crate) mod flip;
 pub(crate) mod state;
 
 use bytes::Bytes;
-use forebay::core::record::{AttemptError, Buried, Collected, QueueKept, Record};
+use forebay::core::record::{AttemptError, Buried, Collected, Handed, QueueKept, Record};
 use forebay::model::{
     Body, Headers, InStage, JobId, JobOptions, JobRules, Meta, Outcome, Owner, QueueName, ReplyMode,
     Submission, Verdict,
@@ -99,9 +99,10 @@ impl World {
     fn set_queue(&mut self) -> Record {
         let options = JobOptions { attempts: Some(self.below(9) as u32), ..JobOptions::default() };
         let queue = QueueName::new("a").expect("it is valid");
-        Record::QueueSet(
-            QueueKept { queue, options, paused: self.below(2) == 0, draining: self.below(2) == 0 }.into(),
-        )
+        let (paused, draining) = (self.below(2) == 0, self.below(2) == 0);
+        // Both versions of the record.
+        let handed = Handed { report_ms: draining.then_some(5_000), ..Handed::default() };
+        Record::QueueSet(QueueKept { queue, options, paused, draining, handed }.into())
     }
 
     /// One of the jobs takes its next step. Old ones are taken more often, but not always: some stay for ever.

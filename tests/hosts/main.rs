@@ -3,6 +3,7 @@
 
 mod by_key;
 mod command;
+mod handed;
 mod limits;
 mod reported;
 mod rig;

@@ -65,7 +65,7 @@ fn promised(sections: &BTreeMap<&'static str, Section>, name: &str) -> (BTreeSet
             |inner: &str| if *field == "(itself)" { inner.to_owned() } else { format!("{field}.{inner}") };
         match inner {
             Some(inner) => fields.extend(promised(sections, inner).0.iter().map(|inner| join(inner))),
-            None if *kind == "rules, those set" => open.push(format!("{field}.")),
+            None if ["rules, those set", "parameters"].contains(kind) => open.push(format!("{field}.")),
             None if *kind == "object or null" => {}
             None => drop(fields.insert((*field).to_owned())),
         }
@@ -168,9 +168,9 @@ fn answers() -> BTreeMap<&'static str, Value> {
         ("stage.results", &[("id", &staged), ("step", "many"), ("name", "c")]),
         ("stage.acked", &[("id", &staged), ("step", "many")]),
         ("workers.list", &[]),
+        ("queue.set", &[("queue", "q"), ("attempts", "3"), ("param.quality", "90")]),
         ("host.report", &[("host", hosts::HOST), ("slots.1", hosts::SLOTS)]),
         ("hosts.list", &[]),
-        ("queue.set", &[("queue", "q"), ("attempts", "3")]),
         ("queue.list", &[]),
         ("queue.pause", &[("queue", "q")]),
         ("queue.drain", &[("queue", "q")]),
@@ -198,8 +198,9 @@ fn every_answer_has_the_fields_the_page_names_and_no_others() {
         let mut there = BTreeSet::new();
         names(answer, "", &mut there);
         let (mut promised, open) = promised(&sections, command.name);
-        // Rules that are set are named as rules are.
-        let rules: BTreeSet<&str> = sections["Rules"].fields.iter().map(|(name, _)| *name).collect();
+        // Rules that are set are named as rules are, parameters as the plugin likes.
+        let mut rules: BTreeSet<&str> = sections["Rules"].fields.iter().map(|(name, _)| *name).collect();
+        rules.insert("quality");
         let set: Vec<String> = there
             .iter()
             .filter(|name| {

@@ -1,12 +1,12 @@
 //! What hosts report: kept for as long as they are there, told with what the broker knows besides, and refused when it is nothing.
 
 use crate::rig::Rig;
-use forebay::model::limits::{HOST_SLOTS_MAX, HOSTS_MAX};
+use forebay::model::limits::{HOST_SLOTS_MAX, HOSTS_MAX, PARAM_LEN_MAX, QUEUE_PARAMS_MAX};
 use forebay::model::{JobOptions, Status};
 use forebay::wire::command::{PeerKind, ToBroker};
 
 pub(crate) const HOST: &str =
-    r#"{"name": "resize", "slots": 2, "every_ms": 1000, "cpu_percent": 97.5, "new": true}"#;
+    r#"{"name": "resize", "slots": 2, "every_ms": 1000, "cpu_percent": 97.5, "new": true, "queues": ["q"]}"#;
 pub(crate) const SLOTS: &str = r#"[{"slot": 0, "pid": 999, "state": "idle"},
     {"slot": 1, "pid": 998, "state": "working", "job": "019b0000-0000-7000-8000-000000000001", "queue": "q", "running_ms": 40}]"#;
 
@@ -64,6 +64,51 @@ fn the_last_report_is_kept_until_the_host_is_gone() {
     let refused = rig.ask(late, "host.report", &[("host", HOST)]).unwrap_err();
     assert_eq!(refused.0, Status::Busy, "{}", refused.1);
     assert!(refused.1.contains("1000 hosts"), "{}", refused.1);
+}
+
+/// What is set for a queue's hosts is told to those that ask for it, stays over a restart, and is taken away by its name.
+#[test]
+fn hosts_are_handed_what_is_set_for_their_queues() {
+    let mut rig = Rig::durable();
+    let client = rig.client();
+    let set = [("queue", "q"), ("param.quality", "90"), ("param.level", "a,b"), ("report_ms", "5000")];
+    let said = rig.admin(client, "queue.set", &set);
+    assert_eq!((&said["params"]["quality"], &said["report_ms"]), (&"90".into(), &5_000.into()), "{said}");
+    rig.admin(client, "queue.set", &[("queue", "other"), ("param.x", "1")]);
+    let mut rig = rig.restart(10);
+    let client = rig.client();
+    let handed = |rig: &mut Rig| rig.admin(client, "host.report", &[("host", HOST)])["handed"].clone();
+    let said = handed(&mut rig);
+    assert_eq!(said.as_array().map(Vec::len), Some(1), "{said}");
+    assert_eq!((&said[0]["queue"], &said[0]["params"]["level"]), (&"q".into(), &"a,b".into()), "{said}");
+    rig.admin(client, "queue.set", &[("queue", "q"), ("unset", "param.level, report_ms")]);
+    let said = handed(&mut rig);
+    assert_eq!(
+        (&said[0]["params"]["quality"], &said[0]["report_ms"]),
+        (&"90".into(), &None::<u64>.into()),
+        "{said}"
+    );
+    assert!(said[0]["params"]["level"].is_null(), "{said}");
+    rig.admin(client, "queue.set", &[("queue", "q"), ("unset", "param.quality")]);
+    assert_eq!(handed(&mut rig).as_array().map(Vec::len), Some(0));
+}
+
+#[test]
+fn too_many_and_too_long_parameters_are_refused_by_name() {
+    let mut rig = Rig::new();
+    let client = rig.client();
+    let long = "x".repeat(PARAM_LEN_MAX + 1);
+    for (key, value) in [("param.", "1"), ("param.a,b", "1"), ("param.long", &long), ("report_ms", "never")] {
+        let refused = rig.ask(client, "queue.set", &[("queue", "q"), (key, value)]).unwrap_err();
+        assert_eq!(refused.0, Status::Argument, "{key}: {}", refused.1);
+        assert!(refused.1.contains(key), "{}", refused.1);
+    }
+    for number in 0..QUEUE_PARAMS_MAX {
+        rig.admin(client, "queue.set", &[("queue", "q"), (&format!("param.{number}"), "1")]);
+    }
+    let refused = rig.ask(client, "queue.set", &[("queue", "q"), ("param.more", "1")]).unwrap_err();
+    assert_eq!(refused.0, Status::TooLarge, "{}", refused.1);
+    rig.admin(client, "queue.set", &[("queue", "q"), ("param.0", "2")]);
 }
 
 #[test]

@@ -185,13 +185,17 @@ impl Options {
         headers
     }
 
-    /// The arguments of an operator's command: `admin.`, `job.` and `queue.` keys without that prefix, as the commands
-    /// name them. The environment has no say in them.
+    /// The arguments of an operator's command: `admin.`, `job.` and `queue.` keys without that prefix and `param.` keys with it,
+    /// as the commands name them. The environment has no say in them.
     pub fn admin_arguments(&self) -> Vec<(String, String)> {
         let argument = |(key, value): (&String, &Value)| {
             let (family, name) = key.split_once('.')?;
-            let is_argument = matches!(family, "admin" | "job" | "queue");
-            is_argument.then(|| (name.to_owned(), value.to_string()))
+            let named = match family {
+                "admin" | "job" | "queue" => name,
+                "param" => key,
+                _ => return None,
+            };
+            Some((named.to_owned(), value.to_string()))
         };
         self.values.iter().filter_map(argument).collect()
     }

@@ -33,7 +33,11 @@ pub(super) const TELL_PATIENCE: Duration = Duration::from_secs(5);
 pub(super) const TELL_FIRST: Duration = Duration::from_millis(250);
 
 /// How often a host tells the broker what its slots do, unless `--report-every` says otherwise.
-pub(super) const REPORT_EVERY: &str = "1s";
+pub(super) const REPORT_EVERY: Duration = Duration::from_secs(1);
+/// And no more often than that, whatever the broker says.
+pub(super) const REPORT_EVERY_MIN: Duration = Duration::from_millis(50);
+/// How long a host waits for what it is handed before it begins without.
+pub(super) const HANDED_PATIENCE: Duration = Duration::from_secs(1);
 /// A host that does nothing tells that only each time so many reports were due.
 pub(super) const QUIET_REPORTS: u32 = 5;
 /// How long the broker may take to hear one; the next says more.

@@ -8,10 +8,12 @@ mod attempt;
 mod backtrace;
 mod board;
 mod command;
+mod describe;
 mod drain;
 mod ending;
 mod escalate;
 mod guard;
+mod handed;
 mod life;
 mod limits;
 mod pin;
@@ -29,12 +31,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
-use forebay::api::{ClientSettings, log as journal};
+use forebay::api::{ClientSettings, Options, log as journal};
 
 use crate::cli::exit::{Exit, Failed};
 use crate::cli::flags::{Sources, split};
 use crate::cli::{signals, time};
 
+pub(crate) use describe::DescribeCommand;
 pub(crate) use ending::how;
 pub(crate) use guard::GuardCommand;
 pub(crate) use places::{absolute, library};
@@ -123,8 +126,9 @@ struct Host {
     #[arg(long, value_name = "TIME", default_value = limits::KILL_GRACE, value_parser = time::parse)]
     kill_grace: Duration,
     /// How often it tells the broker what its slots do and use, such as 5s; 0: never. `forebay status` and `forebay top` show it.
-    #[arg(long, value_name = "TIME", default_value = limits::REPORT_EVERY, value_parser = time::parse)]
-    report_every: Duration,
+    /// Default: what `forebay queue set NAME report_ms=` says for a queue it serves, else 1s.
+    #[arg(long, value_name = "TIME", value_parser = time::parse)]
+    report_every: Option<Duration>,
     /// A command of the shell that writes what a job's payload, a key in FOREBAY_KEY, stands for; the job gets that instead.
     #[arg(long, value_name = "COMMAND")]
     retrieve: Option<String>,
@@ -189,11 +193,11 @@ impl Host {
         if self.load.is_empty() {
             return Err(Failed::usage("who does the jobs? right would be --load FILE, or `-- COMMAND`"));
         }
-        let plan = self.plan()?;
+        let (plan, taker) = self.plan()?;
         let patience = escalate::Patience { grace: self.grace, kill_grace: self.kill_grace };
         let files = self.load.iter().filter_map(|path| path.file_stem()).map(|stem| stem.to_string_lossy());
         let reporter = self.reporter(&files.collect::<Vec<_>>().join("+"), self.slots.unwrap_or_else(cores));
-        supervise::run(&plan, patience, &self.teller()?, reporter)
+        supervise::run(&plan, patience, &self.teller()?, reporter, taker)
     }
 
     /// Who says what the slots do: under the host's name, else under that of what it runs.
@@ -209,8 +213,8 @@ impl Host {
         verdict::Teller::start(self.endpoint.clone(), client)
     }
 
-    /// What each slot process is told.
-    fn plan(&self) -> Result<process::Plan, Failed> {
+    /// What each slot process is told, and what it may be handed besides.
+    fn plan(&self) -> Result<(process::Plan, handed::Taker), Failed> {
         let slots = self.slots.unwrap_or_else(cores);
         let (processes, threads) = match self.isolate {
             Isolate::Process => (slots, 1),
@@ -225,7 +229,7 @@ impl Host {
         for (key, value) in &options {
             checked.set(key, value)?;
         }
-        Ok(process::Plan {
+        let plan = process::Plan {
             library: library()?,
             processes,
             threads,
@@ -235,7 +239,23 @@ impl Host {
             life: self.life.clone(),
             cores: self.pin.unwrap_or(0),
             drain: self.drain,
-        })
+        };
+        let taker = self.taker(&plan, &checked);
+        Ok((plan, taker))
+    }
+
+    /// What it takes of what the broker hands to hosts: the parameters that its plugins declare and that it was not given itself.
+    fn taker(&self, plan: &process::Plan, own: &Options) -> handed::Taker {
+        let files: Vec<String> = self.load.iter().filter_map(|path| absolute(path).ok()).collect();
+        // Who never reports is handed nothing.
+        let is_silent = self.report_every.is_some_and(|every| every.is_zero());
+        let Some(mut declared) = (!is_silent).then(|| describe::ask(&plan.library, &files)).flatten() else {
+            return handed::Taker::default();
+        };
+        if !self.queue.is_empty() {
+            declared.queues.clone_from(&self.queue);
+        }
+        handed::Taker::new(declared, own.params().into_iter().map(|(name, _)| name).collect())
     }
 
     /// What the flags say, as options of a process with so many slots.

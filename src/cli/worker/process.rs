@@ -23,6 +23,7 @@ use crate::cli::exit::{Exit, Failed};
 use crate::cli::flags::Sources;
 use crate::cli::worker::backtrace::{self, Frame};
 use crate::cli::worker::escalate::Watched;
+use crate::cli::worker::handed::Params;
 use crate::cli::worker::life::{Life, Lifetime};
 use crate::cli::worker::limits::STAND_PATIENCE;
 use crate::cli::worker::pin;
@@ -53,6 +54,8 @@ pub(super) struct Process {
     /// The number of its first slot.
     pub(super) slot: u32,
     pub(super) begun: Instant,
+    /// Which set of parameters it was handed.
+    pub(super) handed: u32,
     /// Its slots, by what they do.
     watched: Vec<Watched>,
     /// How long it lives.
@@ -84,7 +87,7 @@ impl Plan {
     }
 
     /// The command line of the process whose first slot has this number.
-    fn command(&self, slot: u32) -> Result<Command, Failed> {
+    fn command(&self, slot: u32, handed: &Params) -> Result<Command, Failed> {
         let binary = std::env::current_exe().map_err(|error| {
             Failed::new(Exit::System, format!("cannot find this program's file: {error}"))
         })?;
@@ -93,7 +96,9 @@ impl Plan {
         command.args(["--parent", &std::process::id().to_string()]);
         command.args(["--drain", &format!("{}ms", self.drain.as_millis())]);
         self.sources.hand_on(&mut command);
-        for (key, value) in &self.options {
+        let handed = handed.all.iter().map(|(name, value)| (format!("param.{name}"), value));
+        let own = self.options.iter().map(|(key, value)| (key.clone(), value));
+        for (key, value) in own.chain(handed) {
             let value = value.replace("{slot}", &slot.to_string());
             command.arg("--set").arg(format!("{key}={value}"));
         }
@@ -110,17 +115,18 @@ impl Plan {
 }
 
 impl Process {
-    /// Starts the process with this place. `tell` hears of its end.
+    /// Starts the process with this place, with parameters it is handed. `tell` hears of its end.
     pub(super) fn start<News: From<Ended> + Send + 'static>(
         plan: &Plan,
         place: usize,
+        handed: &Params,
         tell: Sender<News>,
     ) -> Result<Process, Failed> {
         let said = |error: io::Error| Failed::new(Exit::System, format!("cannot start a slot: {error}"));
         let report = rustix::fs::memfd_create("forebay-report", MemfdFlags::CLOEXEC);
         let report = File::from(report.map_err(|error| said(error.into()))?);
         let slot = plan.first_slot(place);
-        let mut command = plan.command(slot)?;
+        let mut command = plan.command(slot, handed)?;
         command.stdin(report.try_clone().map_err(said)?).stderr(Stdio::piped());
         // A group of its own: Ctrl-C is for the host, which drains.
         let mut child = command.process_group(0).spawn().map_err(said)?;
@@ -144,6 +150,7 @@ impl Process {
             id,
             slot,
             begun: Instant::now(),
+            handed: handed.number,
             watched: vec![Watched::default(); plan.threads as usize],
             life: plan.life.begin(Instant::now()),
             asked: 0,

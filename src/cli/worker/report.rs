@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 use forebay::api::report::{Doing, Place};
 use serde_json::{Value, json};
 
-use crate::cli::worker::limits::{QUIET_REPORTS, REPORT_TEXT_LEN_MAX, REPORTED_SLOTS_MAX};
+use crate::cli::worker::limits::{
+    QUIET_REPORTS, REPORT_EVERY, REPORT_EVERY_MIN, REPORT_TEXT_LEN_MAX, REPORTED_SLOTS_MAX,
+};
 use crate::cli::worker::usage::{self, Machine};
 
 /// Makes the reports of a host.
@@ -18,6 +20,10 @@ pub(super) struct Reporter {
     name: String,
     /// How often; zero: never.
     every: Duration,
+    /// The broker may say how often.
+    is_usual: bool,
+    /// Whose settings for hosts the broker is asked for.
+    queues: Vec<String>,
     slots: u32,
     due: Instant,
     /// What was told last, and when.
@@ -28,8 +34,11 @@ pub(super) struct Reporter {
 }
 
 /// A report, ready to be told.
-#[derive(Debug)]
-pub(super) struct Report(Vec<(String, String)>);
+pub(super) struct Report {
+    arguments: Vec<(String, String)>,
+    /// Hears what the broker answers.
+    hear: Option<Box<dyn FnOnce(Value) + Send>>,
+}
 
 /// What becomes of a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,10 +84,23 @@ struct Used {
 }
 
 impl Reporter {
-    /// Of a host with this name and so many slots, which reports so often.
-    pub(super) fn new(name: String, slots: u32, every: Duration) -> Reporter {
-        let due = Instant::now();
-        Reporter { name, every, slots, due, told: Vec::new(), told_at: None, spent: BTreeMap::new() }
+    /// Of a host with this name and so many slots, which reports so often, or as often as is usual or as the broker says.
+    pub(super) fn new(name: String, slots: u32, every: Option<Duration>) -> Reporter {
+        let (is_usual, every) = (every.is_none(), every.unwrap_or(REPORT_EVERY));
+        let (due, queues, told, spent) = (Instant::now(), Vec::new(), Vec::new(), BTreeMap::new());
+        Reporter { name, every, is_usual, queues, slots, due, told, told_at: None, spent }
+    }
+
+    /// Has the broker asked for what it hands to the hosts of these queues.
+    pub(super) fn ask_for(&mut self, queues: &[String]) {
+        queues.clone_into(&mut self.queues);
+    }
+
+    /// The broker says how often, or nothing of it. What the user said counts more.
+    pub(super) fn set_every(&mut self, every: Option<Duration>) {
+        if self.is_usual {
+            self.every = every.map_or(REPORT_EVERY, |every| every.max(REPORT_EVERY_MIN));
+        }
     }
 
     /// How often it reports, if it does.
@@ -129,7 +151,7 @@ impl Reporter {
             }
         }
         self.spent = spent;
-        Report(lists.arguments(self.about(total)))
+        Report { arguments: lists.arguments(self.about(total)), hear: None }
     }
 
     fn about(&self, total: Used) -> Value {
@@ -137,7 +159,7 @@ impl Reporter {
         let cores = std::thread::available_parallelism().ok().map(std::num::NonZero::get);
         json!({
             "name": self.name, "slots": self.slots, "every_ms": millis(self.every),
-            "cpu_percent": total.cpu_percent, "rss_bytes": total.rss,
+            "cpu_percent": total.cpu_percent, "rss_bytes": total.rss, "queues": self.queues,
             "machine": { "cores": cores, "load": load, "memory_bytes": memory, "memory_free_bytes": memory_free },
         })
     }
@@ -146,7 +168,19 @@ impl Reporter {
 impl Report {
     /// The arguments of `host.report`.
     pub(super) fn arguments(&self) -> Vec<(String, String)> {
-        self.0.clone()
+        self.arguments.clone()
+    }
+
+    /// Has somebody hear what the broker answers, if it does.
+    pub(super) fn heard_by(self, hear: impl FnOnce(Value) + Send + 'static) -> Report {
+        Report { hear: Some(Box::new(hear)), ..self }
+    }
+
+    /// The broker has answered.
+    pub(super) fn answered(self, answer: &[u8]) {
+        if let (Some(hear), Ok(answer)) = (self.hear, serde_json::from_slice(answer)) {
+            hear(answer);
+        }
     }
 }
 
@@ -186,6 +220,12 @@ impl Seen {
             }
         }
         shown.to_string()
+    }
+}
+
+impl std::fmt::Debug for Report {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Report").field(&self.arguments).finish()
     }
 }
 
@@ -270,7 +310,7 @@ mod tests {
     }
 
     fn reporter() -> (Reporter, Instant) {
-        let reporter = Reporter::new("host".to_owned(), 2, Duration::from_secs(1));
+        let reporter = Reporter::new("host".to_owned(), 2, None);
         let begun = reporter.due;
         (reporter, begun)
     }

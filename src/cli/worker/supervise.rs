@@ -10,10 +10,14 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
+use serde_json::Value;
 
 use crate::cli::exit::{Exit, Failed};
 use crate::cli::worker::escalate::{self, Patience};
-use crate::cli::worker::limits::{BACKOFF, BACKOFF_MAX, FIRST_ALONE, READY_ASK, UNREADY_MAX};
+use crate::cli::worker::handed::{Params, Taker};
+use crate::cli::worker::limits::{
+    BACKOFF, BACKOFF_MAX, FIRST_ALONE, HANDED_PATIENCE, READY_ASK, UNREADY_MAX,
+};
 use crate::cli::worker::process::{Ended, Plan, Process};
 use crate::cli::worker::report::{Reporter, Seen, State};
 use crate::cli::worker::verdict::{Teller, Verdict};
@@ -24,6 +28,8 @@ enum News {
     Ended(Ended),
     /// It is to stop; how often it was told.
     Stop(u32),
+    /// The broker has answered a report.
+    Answered(Value),
 }
 
 impl From<Ended> for News {
@@ -53,6 +59,10 @@ struct Supervisor<'a> {
     teller: &'a Teller,
     patience: Patience,
     reporter: Reporter,
+    taker: Taker,
+    /// Parameters with which a process has become ready, and those that all are to have.
+    proven: Params,
+    wanted: Params,
     /// When the jobs in hand are looked at again.
     look_at: Instant,
     seats: Vec<Seat>,
@@ -72,6 +82,7 @@ pub(super) fn run(
     patience: Patience,
     teller: &Teller,
     reporter: Reporter,
+    taker: Taker,
 ) -> Result<Exit, Failed> {
     let (tell, news) = mpsc::channel();
     let told = tell.clone();
@@ -86,6 +97,9 @@ pub(super) fn run(
         teller,
         patience,
         reporter,
+        taker,
+        proven: Params::default(),
+        wanted: Params::default(),
         look_at: now,
         seats,
         leaving: Vec::new(),
@@ -95,6 +109,7 @@ pub(super) fn run(
         has_said_ready: false,
         failure: None,
     };
+    host.await_handed();
     host.look_after()
 }
 
@@ -105,6 +120,8 @@ impl Supervisor<'_> {
             self.start_due(now);
             self.ask_ready()?;
             self.look(now);
+            self.hand_on(now);
+            self.start_due(now);
             self.report(now);
             if self.kill_at.is_some_and(|at| at <= now) {
                 self.kill();
@@ -116,8 +133,60 @@ impl Supervisor<'_> {
                 Some(News::Ended(ended)) => self.ended(ended),
                 Some(News::Stop(1)) => self.stop(),
                 Some(News::Stop(_)) => self.kill(),
+                Some(News::Answered(answer)) => self.hear(&answer),
                 None => {}
             }
+        }
+    }
+
+    /// Asks for what the broker hands out before the first process begins, and waits for it, though not for long.
+    fn await_handed(&mut self) {
+        self.reporter.ask_for(self.taker.queues());
+        if !self.taker.wants_params() {
+            return;
+        }
+        let until = Instant::now() + HANDED_PATIENCE;
+        self.report(Instant::now());
+        match self.news.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            Ok(News::Answered(answer)) => self.hear(&answer),
+            Ok(News::Stop(count)) => drop(self.tell.send(News::Stop(count))),
+            _ => log::info!(target: "host", "no broker says what it hands to hosts; they begin without"),
+        }
+        // Nobody has begun with the first set: all begin with this one.
+        (self.wanted.number, self.proven) = (0, Params { number: 0, ..self.wanted.clone() });
+    }
+
+    /// Takes what the broker hands to the hosts of the queues here. What no plugin declares changes nothing.
+    fn hear(&mut self, answer: &Value) {
+        match self.taker.take(answer) {
+            None => {}
+            Some(Err(wrong)) => {
+                log::error!(target: "host", "{wrong}; the host goes on with the parameters it has");
+            }
+            Some(Ok(handed)) => {
+                self.reporter.set_every(handed.report);
+                if handed.params != self.wanted.all {
+                    let names: Vec<&str> = handed.params.keys().map(String::as_str).collect();
+                    log::info!(target: "host", "the broker hands out {} parameters: {}", names.len(), names.join(", "));
+                    self.wanted = Params { number: self.wanted.number + 1, all: handed.params };
+                }
+            }
+        }
+    }
+
+    /// Has one process replaced after the other when there are other parameters than they have.
+    fn hand_on(&mut self, now: Instant) {
+        let is_changing = |seat: &Seat| seat.heir.is_some() || seat.heir_due.is_some();
+        if self.kill_at.is_some() || self.seats.iter().any(is_changing) {
+            return;
+        }
+        let wanted = self.wanted.number;
+        let is_stale = |seat: &Seat| {
+            seat.is_ready && seat.process.as_ref().is_some_and(|process| process.handed != wanted)
+        };
+        if let Some(place) = self.seats.iter().position(is_stale) {
+            log::info!(target: "host", "slot {place}: the parameters have changed, and its process is replaced");
+            self.seats[place].heir_due = Some(now);
         }
     }
 
@@ -167,7 +236,10 @@ impl Supervisor<'_> {
             seen
         };
         if let Some(report) = self.reporter.report(now, see) {
-            self.teller.tell_report(report);
+            let tell = self.tell.clone();
+            // Nobody listens any more when the host has ended.
+            let heard = report.heard_by(move |answer| drop(tell.send(News::Answered(answer))));
+            self.teller.tell_report(heard);
         }
     }
 
@@ -204,7 +276,7 @@ impl Supervisor<'_> {
                 continue;
             }
             self.seats[place].due = None;
-            match Process::start(self.plan, place, self.tell.clone()) {
+            match Process::start(self.plan, place, &self.proven, self.tell.clone()) {
                 Ok(process) => {
                     log::debug!(target: "host", "slot {place}: process {} begins", process.id);
                     self.seats[place].process = Some(process);
@@ -220,7 +292,7 @@ impl Supervisor<'_> {
             return;
         }
         self.seats[place].heir_due = None;
-        match Process::start(self.plan, place, self.tell.clone()) {
+        match Process::start(self.plan, place, &self.wanted, self.tell.clone()) {
             Ok(process) => self.seats[place].heir = Some(process),
             Err(failed) => self.heir_again(place, now, &failed.message),
         }
@@ -233,6 +305,9 @@ impl Supervisor<'_> {
                 continue;
             }
             (seat.ends, seat.unready, seat.is_ready) = (0, 0, true);
+            if seat.heir.as_ref().is_some_and(|heir| heir.handed == self.wanted.number) {
+                self.proven = self.wanted.clone();
+            }
             if let Some(before) = std::mem::replace(&mut seat.process, seat.heir.take()) {
                 before.signal(Signal::TERM);
                 self.leaving.push((place, before));

@@ -150,7 +150,7 @@ fn tell_all(endpoint: Option<&str>, settings: &ClientSettings, told: &Receiver<W
             Some(client) => client,
             None => client.insert(Client::open(endpoint, settings.clone())?),
         };
-        client.admin(command, said, Some(limit)).map(drop)
+        client.admin(command, said, Some(limit)).map(|answer| answer.data().to_vec())
     };
     for word in told {
         match word {
@@ -166,8 +166,11 @@ fn tell_all(endpoint: Option<&str>, settings: &ClientSettings, told: &Receiver<W
             Word::Report => {
                 let report = latest.lock().unwrap_or_else(PoisonError::into_inner).take();
                 let Some(report) = report else { continue };
-                if let Err(failure) = ask("host.report", &report.arguments(), REPORT_PATIENCE) {
-                    log::debug!(target: "host", "the broker did not hear what the slots do: {failure}");
+                match ask("host.report", &report.arguments(), REPORT_PATIENCE) {
+                    Ok(answer) => report.answered(&answer),
+                    Err(failure) => {
+                        log::debug!(target: "host", "the broker did not hear what the slots do: {failure}");
+                    }
                 }
             }
         }
@@ -175,7 +178,7 @@ fn tell_all(endpoint: Option<&str>, settings: &ClientSettings, told: &Receiver<W
 }
 
 /// What is said when the broker could not be told of a process.
-fn hear(told: Result<(), Failure>, pid: u32) {
+fn hear(told: Result<Vec<u8>, Failure>, pid: u32) {
     if let Err(failure) = told {
         log::info!(target: "host", "the broker did not hear of process {pid}: {failure}");
     }

@@ -119,8 +119,9 @@ impl<J: Jobs> Broker<J> {
             "queue.list" => (Admin::Queues { queue: said.queue()? }, Shape::Queues),
             "queue.set" => {
                 let queue = said.need_queue()?;
-                let (set, unset) = said.rules()?;
-                (Admin::QueueSet { queue, set: Box::new(set), unset }, Shape::Plain)
+                let handed = said.handed()?;
+                let (set, unset) = said.rules(!handed.is_empty())?;
+                (Admin::QueueSet { queue, set: Box::new(set), handed, unset }, Shape::Plain)
             }
             "queue.pause" => {
                 (Admin::QueueTurn { queue: said.need_queue()?, turn: QueueTurn::Pause }, Shape::Queue)
@@ -190,7 +191,7 @@ impl<J: Jobs> Broker<J> {
         Ok(())
     }
 
-    fn ask(&mut self, now: Now, session: SessionId, what: Admin, pending: What) {
+    pub(super) fn ask(&mut self, now: Now, session: SessionId, what: Admin, pending: What) {
         let tag = self.next_tag;
         self.next_tag += 1;
         self.pending

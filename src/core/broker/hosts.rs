@@ -10,13 +10,15 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::core::broker::Broker;
 use crate::core::broker::admin::arguments::{Arguments, wrong};
 use crate::core::broker::admin::{Shape, show_session};
 use crate::core::broker::sessions::{Session, Side};
-use crate::core::jobs::{Answer, Jobs, SessionId};
-use crate::model::limits::{BUSY_RETRY_MS, HOST_SLOTS_MAX, HOSTS_MAX, NAME_LEN_MAX, QUEUE_NAME_LEN_MAX};
-use crate::model::{Failure, JobId, Now, Status};
+use crate::core::broker::{Broker, What};
+use crate::core::jobs::{Admin, Answer, Jobs, SessionId};
+use crate::model::limits::{
+    BUSY_RETRY_MS, HOST_QUEUES_MAX, HOST_SLOTS_MAX, HOSTS_MAX, NAME_LEN_MAX, QUEUE_NAME_LEN_MAX,
+};
+use crate::model::{Failure, JobId, Now, QueueName, Status};
 use crate::wire::command::PeerKind;
 
 /// What a host said last.
@@ -38,6 +40,9 @@ struct About {
     rss_bytes: Option<u64>,
     #[serde(default)]
     machine: Machine,
+    /// Whose settings for hosts it wants to be told.
+    #[serde(default)]
+    queues: Vec<String>,
 }
 
 /// What there is of the machine, all of it and what is left.
@@ -128,7 +133,9 @@ impl<J: Jobs> Broker<J> {
         tag: u64,
         mut said: Arguments<'_>,
     ) -> Result<(), Failure> {
-        let about = About::read(said.need("host")?)?;
+        let mut about = About::read(said.need("host")?)?;
+        let queues = std::mem::take(&mut about.queues).into_iter().take(HOST_QUEUES_MAX);
+        let queues = queues.map(|name| QueueName::new(&name)).collect::<Result<Vec<_>, _>>()?;
         let slots = read_slots(&said.numbered("slots."))?;
         said.finish()?;
         let known = self.hosts().any(|(id, ..)| id == session);
@@ -140,7 +147,7 @@ impl<J: Jobs> Broker<J> {
             return Err(Failure::new(Status::State, "host.report is for clients, and this is a worker"));
         };
         client.host = Some(Box::new(Host { about, slots, heard_us: now.us }));
-        self.reply(session, tag, Shape::Plain, Answer::Json(json!({ "kept": true })));
+        self.ask(now, session, Admin::Handed { queues }, What::Admin(tag, Shape::Plain));
         Ok(())
     }
 
@@ -250,7 +257,7 @@ fn processes<'a>(known: &'a Session, host: &Host) -> Vec<Process<'a>> {
 }
 
 fn show_host(now: Now, known: &Session, host: &Host, workers: &Workers<'_>) -> Value {
-    let About { name, slots, every_ms, cpu_percent, rss_bytes, machine } = &host.about;
+    let About { name, slots, every_ms, cpu_percent, rss_bytes, machine, queues: _ } = &host.about;
     let ago_ms = now.us.saturating_sub(host.heard_us) / 1_000;
     let own = processes(known, host).into_iter().filter_map(|process| workers.get(&process)).flatten();
     let mut queues: Vec<&str> = Vec::new();

@@ -33,7 +33,8 @@ impl JobTable {
             Admin::Collect(what) => self.collect(now, what),
             Admin::Runs { listed, since, limit, by } => Ok(self.list_runs(now, *listed, *since, *limit, by)),
             Admin::Queues { queue } => self.list_queues(queue.as_ref()),
-            Admin::QueueSet { queue, set, unset } => self.set_queue(queue, set, unset),
+            Admin::QueueSet { queue, set, handed, unset } => self.set_queue(queue, set, handed, unset),
+            Admin::Handed { queues } => Ok(self.hand(queues)),
             Admin::QueueTurn { queue, turn } => self.turn_queue(now, queue, *turn),
             Admin::QueuePurge { queue, before, limit, by } => {
                 self.purge_queue(now, queue, *before, *limit, by)

@@ -217,6 +217,7 @@ impl JobTable {
                 && !queue.paused
                 && !queue.draining
                 && queue.options == Default::default()
+                && queue.handed.is_empty()
         };
         if self.queues.get(name).is_some_and(unused) {
             self.queues.remove(name);

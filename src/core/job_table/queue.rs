@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::core::job_table::dispatch::IdleKey;
 use crate::core::job_table::ready::Ready;
 use crate::core::jobs::WorkerId;
+use crate::core::record::Handed;
 use crate::model::{JobOptions, JobRules};
 
 /// A queue. It exists as long as it has jobs, workers or settings of its own.
@@ -16,6 +17,8 @@ pub(super) struct Queue {
     pub(super) rules: Arc<JobRules>,
     /// What was set for this queue.
     pub(super) options: JobOptions,
+    /// What its hosts are handed.
+    pub(super) handed: Handed,
     /// Workers that have registered it.
     pub(super) workers: BTreeSet<WorkerId>,
     /// Those of them that could take a job now, the one that should get it first.
@@ -45,6 +48,7 @@ impl Queue {
             ready: Ready::default(),
             rules,
             options: JobOptions::default(),
+            handed: Handed::default(),
             workers: BTreeSet::new(),
             idle: BTreeSet::new(),
             known: false,

@@ -165,6 +165,7 @@ impl JobTable {
         let queue = self.queue(&kept.queue);
         queue.rules = rules.into();
         queue.options = kept.options.clone();
+        queue.handed = kept.handed.clone();
         (queue.paused, queue.draining) = (kept.paused, kept.draining);
         self.drop_queue_if_unused(&kept.queue);
     }

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use rmp::{Marker, decode};
 
-use crate::core::record::{Attempt, AttemptError, Buried, Collected, QueueKept, RUNNING, Record, Standing};
+use crate::core::record::{
+    Attempt, AttemptError, Buried, Collected, Handed, QueueKept, RUNNING, Record, Standing,
+};
 use crate::model::{
     Body, Headers, InStage, JobId, JobOptions, JobRules, Level, Meta, Outcome, Owner, QueueName, ReplyMode,
     Submission, Verdict,
@@ -96,7 +98,7 @@ impl Decoder {
                 }
                 .into(),
             ),
-            Kind::QueueSet => Record::QueueSet(from.queue_kept()?.into()),
+            Kind::QueueSet => Record::QueueSet(from.queue_kept(version)?.into()),
             Kind::Child => Record::Child { id: from.id()?, parent: from.id()? },
             Kind::StageClosed => Record::StageClosed { id: from.id()?, step: from.uint32()? },
             Kind::Seen => {
@@ -285,7 +287,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    fn queue_kept(&mut self) -> Result<QueueKept, CodecError> {
+    fn queue_kept(&mut self, version: u8) -> Result<QueueKept, CodecError> {
         let queue = QueueName::new(self.text()?).map_err(|_| CodecError::Wrong("a queue's name"))?;
         let (paused, draining) = (self.boolean()?, self.boolean()?);
         self.exactly(15)?;
@@ -306,7 +308,16 @@ impl<'a> Reader<'a> {
             partial_bytes: self.uint_or_nil()?,
             refuse_unknown_queue: if self.nil() { None } else { Some(self.boolean()?) },
         };
-        Ok(QueueKept { queue, options, paused, draining })
+        let handed = if version >= 2 { self.handed()? } else { Handed::default() };
+        Ok(QueueKept { queue, options, paused, draining, handed })
+    }
+
+    fn handed(&mut self) -> Result<Handed, CodecError> {
+        let report_ms = self.uint_or_nil()?;
+        let params = (0..self.groups(2)?)
+            .map(|_| Ok((self.text()?.to_owned(), self.text()?.to_owned())))
+            .collect::<Result<_, CodecError>>()?;
+        Ok(Handed { params, report_ms })
     }
 
     /// Two empty texts stand for none.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::*;
-use crate::core::record::{Attempt, AttemptError, Buried, Collected, QueueKept, RUNNING, Standing};
+use crate::core::record::{Attempt, AttemptError, Buried, Collected, Handed, QueueKept, RUNNING, Standing};
 use crate::model::{
     Body, Headers, InStage, JobOptions, JobRules, Level, Meta, Outcome, Owner, QueueName, ReplyMode,
     Submission, Verdict,
@@ -102,7 +102,14 @@ fn every() -> Vec<Record> {
             Buried { id: id(2), owner, content: vec![1], outcome: Outcome::Done, attempt: 1 }.into(),
         ),
         Record::QueueSet(
-            QueueKept { queue: QueueName::new("q").unwrap(), options, paused: true, draining: false }.into(),
+            QueueKept {
+                queue: QueueName::new("q").unwrap(),
+                options,
+                paused: true,
+                draining: false,
+                handed: Handed::default(),
+            }
+            .into(),
         ),
         Record::Stands { id: id(1), standing: standing.into() },
         Record::Child { id: id(1), parent: id(3) },
@@ -211,6 +218,24 @@ fn only_what_was_seen_of_an_attempt_is_written_in_a_version_that_older_brokers_r
     assert_eq!(version_of(&record), 3);
     assert!(decoder.decode(Kind::Stands, 2, &bytes).is_err());
     assert_eq!(decoder.decode(Kind::Stands, 3, &bytes), Ok(record));
+}
+
+#[test]
+fn only_what_hosts_are_handed_is_written_in_a_version_that_older_brokers_refuse() {
+    let mut decoder = Decoder::default();
+    let set = every().into_iter().find(|record| matches!(record, Record::QueueSet(_)));
+    let Some(Record::QueueSet(kept)) = set else { panic!("there is one") };
+    let params = [("quality", "90"), ("path", "")].map(|(name, value)| (name.into(), value.into()));
+    let full = Handed { params: params.into(), report_ms: Some(5_000) };
+    for handed in [full, Handed { report_ms: Some(1), ..Handed::default() }] {
+        let record = Record::QueueSet(QueueKept { handed, ..(*kept).clone() }.into());
+        let mut bytes = Vec::new();
+        encode(&record, &mut bytes);
+        assert!(bytes.len() <= encoded_len_max(&record));
+        assert_eq!(version_of(&record), 2);
+        assert_eq!(decoder.decode(Kind::QueueSet, 1, &bytes), Err(CodecError::Trailing));
+        assert_eq!(decoder.decode(Kind::QueueSet, 2, &bytes), Ok(record));
+    }
 }
 
 #[test]

@@ -120,7 +120,10 @@ pub fn encoded_len_max(record: &Record) -> usize {
             Record::Buried(buried) => {
                 buried.owner.user.len() + buried.owner.name.len() + buried.content.len()
             }
-            Record::QueueSet(kept) => kept.queue.as_str().len(),
+            Record::QueueSet(kept) => {
+                let params = kept.handed.params.iter().map(|(name, value)| name.len() + value.len() + 10);
+                kept.queue.as_str().len() + 15 + params.sum::<usize>()
+            }
             Record::Collected { collected, .. } => collected_len(collected),
             Record::Context { context, .. } => context.len(),
             Record::Stands { standing, .. } => {
@@ -247,6 +250,15 @@ fn queue(to: &mut ByteBuf, kept: &QueueKept) {
     match refuse_unknown_queue {
         Some(refuse) => boolean(to, *refuse),
         None => nil(to),
+    }
+    // Version 2.
+    if !kept.handed.is_empty() {
+        uint_or_nil(to, kept.handed.report_ms);
+        array(to, kept.handed.params.len() * 2);
+        for (name, value) in &kept.handed.params {
+            text(to, name);
+            text(to, value);
+        }
     }
 }
 

@@ -3,10 +3,12 @@
 //! Invariant: an argument that a command does not take is refused by name, and so is a value that does not fit; the
 //! refusal says what would be right.
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 
 use crate::core::jobs::{CollectOrder, Listed};
-use crate::model::limits::LIST_MAX;
+use crate::core::record::Handed;
+use crate::model::limits::{INTERVAL_MS_MAX, LIST_MAX, PARAM_LEN_MAX};
 use crate::model::{Failure, JobId, JobOptions, Level, Outcome, QueueName, Status};
 
 /// The arguments of one command; every one must be used.
@@ -132,8 +134,32 @@ impl<'a> Arguments<'a> {
         known.map(Listed::In).ok_or_else(right)
     }
 
+    /// What the hosts of a queue are to be handed.
+    pub(super) fn handed(&mut self) -> Result<Handed, Failure> {
+        self.taken.push("param.*");
+        let (said, left) = self.left.drain(..).partition(|(key, _)| key.starts_with("param."));
+        self.left = left;
+        let mut params = BTreeMap::new();
+        for (key, value) in said {
+            let name = &key["param.".len()..];
+            if name.is_empty() || name.contains(',') || name.len().max(value.len()) > PARAM_LEN_MAX {
+                let right = format!(
+                    "param.NAME without a comma, and up to {PARAM_LEN_MAX} bytes of name and of value,"
+                );
+                return Err(wrong(key, value, &right));
+            }
+            params.insert(name.to_owned(), value.to_owned());
+        }
+        let report_ms = self.number_if_said("report_ms")?;
+        if let Some(ms) = report_ms.filter(|ms| *ms > INTERVAL_MS_MAX) {
+            return Err(wrong("report_ms", ms, &format!("up to {INTERVAL_MS_MAX}")));
+        }
+        Ok(Handed { params, report_ms })
+    }
+
     /// Rules for the jobs of a queue: those said, and the names of those that are to be the broker's again.
-    pub(super) fn rules(&mut self) -> Result<(JobOptions, Vec<String>), Failure> {
+    /// `sets`: something else was said.
+    pub(super) fn rules(&mut self, sets: bool) -> Result<(JobOptions, Vec<String>), Failure> {
         let options = JobOptions {
             priority: self.small_if_said("priority")?,
             delay_ms: self.number_if_said("delay_ms")?,
@@ -170,7 +196,7 @@ impl<'a> Arguments<'a> {
             .filter(|name| !name.is_empty())
             .map(str::to_owned)
             .collect();
-        if self.left.is_empty() && unset.is_empty() && options == JobOptions::default() {
+        if !sets && self.left.is_empty() && unset.is_empty() && options == JobOptions::default() {
             return Err(refuse(format!(
                 "{} sets nothing; give it a rule for jobs such as attempts, or unset",
                 self.command

@@ -6,9 +6,12 @@ use crate::core::job_table::admin::show;
 use crate::core::job_table::admit::check_rules;
 use crate::core::job_table::{JobTable, live};
 use crate::core::jobs::{Asker, QueueTurn};
-use crate::core::record::{QueueKept, Record};
+use crate::core::record::{Handed, QueueKept, Record};
+use crate::model::limits::QUEUE_PARAMS_MAX;
 use crate::model::{Failure, JobOptions, Level, Now, Outcome, QueueName, Status};
 
+/// What the keys of parameters begin with.
+const PARAM: &str = "param.";
 /// Why a purged job is no more.
 const PURGED: &str = "its queue was purged";
 
@@ -22,6 +25,7 @@ impl JobTable {
             let mut shown = show::queue(name, queue);
             let rules = show::options(&JobOptions::from(&*queue.rules));
             show::extend(&mut shown, json!({ "options": show::options(&queue.options), "rules": rules }));
+            show::extend(&mut shown, show::handed(&queue.handed));
             shown
         });
         Ok(json!({ "queues": shown.collect::<Vec<_>>() }))
@@ -31,12 +35,26 @@ impl JobTable {
         &mut self,
         name: &QueueName,
         set: &JobOptions,
+        handed_now: &Handed,
         unset: &[String],
     ) -> Result<Value, Failure> {
-        let before = self.queues.get(name).map(|queue| queue.options.clone()).unwrap_or_default();
-        let mut options = set.clone().over(&before);
+        let before = self.queues.get(name);
+        let (options, mut handed) =
+            before.map(|queue| (queue.options.clone(), queue.handed.clone())).unwrap_or_default();
+        let mut options = set.clone().over(&options);
+        handed.params.extend(handed_now.params.clone());
+        handed.report_ms = handed_now.report_ms.or(handed.report_ms);
         for key in unset {
-            clear(&mut options, key)?;
+            match key.strip_prefix(PARAM) {
+                Some(param) => drop(handed.params.remove(param)),
+                None if key == "report_ms" => handed.report_ms = None,
+                None => clear(&mut options, key)?,
+            }
+        }
+        if handed.params.len() > QUEUE_PARAMS_MAX {
+            let message =
+                format!("{QUEUE_PARAMS_MAX} parameters are set for queue {name}, as many as may be");
+            return Err(Failure::new(Status::TooLarge, message));
         }
         let rules = self.default_rules.with(&options);
         check_rules(&rules)?;
@@ -50,9 +68,23 @@ impl JobTable {
         let queue = self.queue(name);
         queue.rules = rules.into();
         queue.options = options.clone();
+        queue.handed = handed.clone();
         self.record_queue(name);
         self.drop_queue_if_unused(name);
-        Ok(json!({ "queue": name.as_str(), "options": show::options(&options) }))
+        let mut shown = json!({ "queue": name.as_str(), "options": show::options(&options) });
+        show::extend(&mut shown, show::handed(&handed));
+        Ok(shown)
+    }
+
+    /// What a host is answered when it reports: what is set for the hosts of its queues.
+    pub(super) fn hand(&self, queues: &[QueueName]) -> Value {
+        let set = queues.iter().filter_map(|name| Some((name, &self.queues.get(name)?.handed)));
+        let shown = set.filter(|(_, handed)| !handed.is_empty()).map(|(name, handed)| {
+            let mut shown = json!({ "queue": name.as_str() });
+            show::extend(&mut shown, show::handed(handed));
+            shown
+        });
+        json!({ "kept": true, "handed": shown.collect::<Vec<_>>() })
     }
 
     pub(super) fn turn_queue(
@@ -124,6 +156,7 @@ impl JobTable {
             options: queue.options.clone(),
             paused: queue.paused,
             draining: queue.draining,
+            handed: queue.handed.clone(),
         };
         self.record(true, || Record::QueueSet(kept.into()));
     }

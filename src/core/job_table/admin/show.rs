@@ -9,7 +9,7 @@ use crate::core::job_table::end::ended_wall_ms;
 use crate::core::job_table::entry::{Job, KEPT_BY_RUN, State};
 use crate::core::job_table::queue::Queue;
 use crate::core::job_table::remember::PastJob;
-use crate::core::record::Attempt;
+use crate::core::record::{Attempt, Handed};
 use crate::model::{JobId, JobOptions, Level, Now, QueueName, Verdict};
 
 impl JobTable {
@@ -139,6 +139,11 @@ pub(super) fn options(options: &JobOptions) -> Value {
         shown.insert("unknown_queue".into(), if *refuse { "refuse" } else { "wait" }.into());
     }
     Value::Object(shown)
+}
+
+/// What the hosts of a queue are handed.
+pub(super) fn handed(handed: &Handed) -> Value {
+    json!({ "params": handed.params, "report_ms": handed.report_ms })
 }
 
 /// Adds the fields of `more`.
