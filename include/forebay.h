@@ -1660,6 +1660,32 @@ typedef struct {
      * by as many threads at once as there are. No C++ exception may leave it.
      */
     int32_t (*handle)(forebay_job_t *job, void *process, void *thread);
+    /**
+     * Fetches what the job's payload, a key, stands for: `handle` is given that as the payload instead. It leaves the bytes
+     * in `*value`, a buffer of forebay_buffer_new that the host frees, and returns 0; or anything else with the reason in
+     * `why`, at most `why_cap` bytes with the NUL: the attempt fails with the code "retrieve_failed". It does not answer the
+     * job. Not called when the host has a --retrieve of its own. May be NULL.
+     */
+    int32_t (*retrieve)(forebay_job_t *job,
+                        void *process,
+                        void *thread,
+                        forebay_buffer_t **value,
+                        char *why,
+                        size_t why_cap);
+    /**
+     * Puts the result of a job that went well away, of which `key` is the payload as it was submitted. What it leaves in
+     * `*instead`, as in retrieve, is the result instead; NULL: an empty one. Else as retrieve, with "save_failed". Called
+     * by the thread that answers the job; `thread` is NULL when that is none of the host's. Not called when the host has a
+     * --save of its own. May be NULL.
+     */
+    int32_t (*save)(const forebay_frame_t *key,
+                    const forebay_frame_t *frames,
+                    size_t frames_len,
+                    void *process,
+                    void *thread,
+                    forebay_buffer_t **instead,
+                    char *why,
+                    size_t why_cap);
 } forebay_plugin_t;
 
 /**

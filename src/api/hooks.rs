@@ -18,7 +18,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use crate::api::job::{Job, Retry};
 use crate::model::Body;
 use crate::model::limits::{HOOK_KEY_LEN_MAX, HOOK_SAID_LEN_MAX};
-use crate::wire::command::Fault;
+pub(crate) use crate::wire::command::Fault;
 
 /// How often it is looked whether the job is to stop.
 const STOP_ASK: Duration = Duration::from_millis(50);

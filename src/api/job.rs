@@ -264,6 +264,16 @@ impl Job {
         self.held.stand_for(body);
     }
 
+    /// Whether something stands in the place of its payload.
+    pub(crate) fn is_stood_for(&self) -> bool {
+        self.held.is_stood_for()
+    }
+
+    /// The first frame as it was submitted, whatever stands in its place.
+    pub(crate) fn submitted(&self) -> Bytes {
+        self.held.submitted()
+    }
+
     /// Has a result put away when it is there: what `save` gives is the result instead, or why the attempt has failed.
     pub(crate) fn save(
         &self,

@@ -13,7 +13,7 @@ pub mod broker;
 pub mod client;
 pub mod collector;
 pub mod command;
-mod hooks;
+pub(crate) mod hooks;
 pub mod host;
 pub mod job;
 pub mod log;

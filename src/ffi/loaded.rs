@@ -8,18 +8,24 @@ use std::mem;
 use std::ptr;
 use std::thread;
 
+use bytes::Bytes;
+
+use crate::api::hooks::Fault;
 use crate::api::slots::{Handler, Slot};
 use crate::api::{Job, Options, Retry};
 use crate::ffi::arg;
+use crate::ffi::buffer::forebay_buffer_t;
 use crate::ffi::job::forebay_job_t;
 use crate::ffi::options::forebay_options_t;
 use crate::ffi::plugin::{FOREBAY_PLUGIN_ABI, forebay_plugin_t};
+use crate::ffi::submit::forebay_frame_t;
 use crate::ffi::usage::Usage;
-use crate::model::{Failure, Status};
+use crate::model::{Body, Failure, Status};
 
 /// What forebay_plugin_t had in the first release.
 const FIRST_RELEASE: usize = 80;
-const _: () = assert!(size_of::<usize>() != 8 || size_of::<forebay_plugin_t>() == FIRST_RELEASE);
+const _: () =
+    assert!(size_of::<usize>() != 8 || mem::offset_of!(forebay_plugin_t, retrieve) == FIRST_RELEASE);
 /// The largest `struct_size` that is believed.
 const STRUCT_SIZE_MAX: usize = 1_024;
 /// Bytes of a reason that a plugin gives for not beginning.
@@ -254,6 +260,39 @@ unsafe fn texts(
     Ok(found)
 }
 
+/// Bytes as the header has them; lent.
+fn frame(bytes: &Bytes) -> forebay_frame_t {
+    forebay_frame_t { data: bytes.as_ptr().cast(), len: bytes.len() }
+}
+
+/// Calls a function of a plugin's store, which leaves a buffer or says why not.
+fn hook(
+    plugin: &str,
+    function: &str,
+    call: impl FnOnce(*mut *mut forebay_buffer_t, *mut c_char, usize) -> i32,
+) -> Result<Option<Bytes>, Box<Fault>> {
+    let mut left: *mut forebay_buffer_t = ptr::null_mut();
+    let mut why = [0_u8; WHY_LEN_MAX];
+    let answer = call(&raw mut left, why.as_mut_ptr().cast(), WHY_LEN_MAX - 1);
+    // SAFETY: NULL, or a buffer that the plugin has handed over.
+    let bytes = unsafe { left.as_ref() }.map(forebay_buffer_t::bytes);
+    if !left.is_null() {
+        // SAFETY: as above; what was taken of it keeps its bytes.
+        unsafe { arg::take_back(left) };
+    }
+    if answer == 0 {
+        return Ok(bytes);
+    }
+    let why = CStr::from_bytes_until_nul(&why).unwrap_or_default().to_string_lossy();
+    let why = if why.is_empty() { "it does not say why" } else { &*why };
+    Err(failed(function, format!("plugin {plugin}: {function} answered {answer}: {why}")))
+}
+
+/// An attempt that fails by its store.
+fn failed(function: &str, message: String) -> Box<Fault> {
+    Box::new(Fault { retry: Retry::Policy, code: format!("{function}_failed"), message, ..Fault::default() })
+}
+
 /// Calls an init function, which leaves something or says why not.
 fn begin(
     plugin: &str,
@@ -332,8 +371,10 @@ impl Slot for PluginSlot<'_> {
         let held = job.again();
         held.measure(self.facts());
         let job = forebay_job_t::give(job);
+        let is_there = self.retrieve(&held, job);
+        self.save(&held);
         // SAFETY: what the header says of handle.
-        let answer = unsafe { handle(job, self.plugin.process, self.thread) };
+        let answer = if is_there { unsafe { handle(job, self.plugin.process, self.thread) } } else { 0 };
         if !held.is_answered() {
             let name = &self.plugin.name;
             let message = match answer {
@@ -349,6 +390,58 @@ impl Slot for PluginSlot<'_> {
 }
 
 impl PluginSlot<'_> {
+    /// Has what the payload stands for fetched, if the plugin does that and nobody has. False: the job was answered as failed.
+    fn retrieve(&self, held: &Job, job: *mut forebay_job_t) -> bool {
+        let Some(retrieve) = self.plugin.functions.retrieve.filter(|_| !held.is_stood_for()) else {
+            return true;
+        };
+        let fetched = hook(&self.plugin.name, "retrieve", |value, why, cap| {
+            // SAFETY: what the header says of retrieve.
+            unsafe { retrieve(job, self.plugin.process, self.thread, value, why, cap) }
+        });
+        let fetched = fetched.and_then(|value| {
+            let nothing = || {
+                failed("retrieve", format!("plugin {}: retrieve left nothing in *value", self.plugin.name))
+            };
+            value.ok_or_else(nothing)
+        });
+        match fetched {
+            Ok(value) => {
+                held.stand_for(Body::one(value));
+                true
+            }
+            Err(fault) => {
+                // Refused when the job is another's by now: then nobody waits for this answer.
+                let _ = held.fail(fault.retry, &fault.code, &fault.message, &fault.detail);
+                false
+            }
+        }
+    }
+
+    /// Has a result put away, if the plugin does that and nobody else.
+    fn save(&self, held: &Job) {
+        let Some(save) = self.plugin.functions.save else { return };
+        let key = held.submitted();
+        let name = self.plugin.name.clone();
+        // As numbers: whatever thread answers only hands them back.
+        let (process, own) = (self.plugin.process.expose_provenance(), self.thread.expose_provenance());
+        let own_thread = thread::current().id();
+        held.save(move |result, _| {
+            let frames: Vec<forebay_frame_t> = result.0.iter().map(frame).collect();
+            let key = frame(&key);
+            let process = ptr::with_exposed_provenance_mut(process);
+            let is_own = thread::current().id() == own_thread;
+            let own = if is_own { ptr::with_exposed_provenance_mut(own) } else { ptr::null_mut() };
+            let instead = hook(&name, "save", |instead, why, cap| {
+                // SAFETY: what the header says of save; key and frames live until it returns.
+                unsafe {
+                    save(&raw const key, frames.as_ptr(), frames.len(), process, own, instead, why, cap)
+                }
+            })?;
+            Ok(Body::one(instead.unwrap_or_default()))
+        });
+    }
+
     /// What the attempt that begins now will have used.
     fn facts(&self) -> impl Fn() -> Vec<(&'static str, u64)> + Send + Sync + 'static {
         let (shares, begun_on) = (self.plugin.shares, thread::current().id());

@@ -12,13 +12,14 @@ use std::ffi::{c_char, c_void};
 
 use crate::api;
 use crate::ffi::arg;
+use crate::ffi::buffer::forebay_buffer_t;
 use crate::ffi::error::forebay_error_t;
 use crate::ffi::hosting;
 use crate::ffi::job::forebay_job_t;
 use crate::ffi::options::{self, forebay_options_t};
 use crate::ffi::result::forebay_result_t;
 use crate::ffi::status::forebay_status_t;
-use crate::ffi::submit::{self, forebay_submit_t};
+use crate::ffi::submit::{self, forebay_frame_t, forebay_submit_t};
 
 /// The plugin interface of this header. A host refuses a plugin of another one, naming both.
 pub const FOREBAY_PLUGIN_ABI: u32 = 1;
@@ -71,6 +72,36 @@ pub struct forebay_plugin_t {
     /// by as many threads at once as there are. No C++ exception may leave it.
     pub handle: Option<
         unsafe extern "C" fn(job: *mut forebay_job_t, process: *mut c_void, thread: *mut c_void) -> i32,
+    >,
+    /// Fetches what the job's payload, a key, stands for: `handle` is given that as the payload instead. It leaves the bytes
+    /// in `*value`, a buffer of forebay_buffer_new that the host frees, and returns 0; or anything else with the reason in
+    /// `why`, at most `why_cap` bytes with the NUL: the attempt fails with the code "retrieve_failed". It does not answer the
+    /// job. Not called when the host has a --retrieve of its own. May be NULL.
+    pub retrieve: Option<
+        unsafe extern "C" fn(
+            job: *mut forebay_job_t,
+            process: *mut c_void,
+            thread: *mut c_void,
+            value: *mut *mut forebay_buffer_t,
+            why: *mut c_char,
+            why_cap: usize,
+        ) -> i32,
+    >,
+    /// Puts the result of a job that went well away, of which `key` is the payload as it was submitted. What it leaves in
+    /// `*instead`, as in retrieve, is the result instead; NULL: an empty one. Else as retrieve, with "save_failed". Called
+    /// by the thread that answers the job; `thread` is NULL when that is none of the host's. Not called when the host has a
+    /// --save of its own. May be NULL.
+    pub save: Option<
+        unsafe extern "C" fn(
+            key: *const forebay_frame_t,
+            frames: *const forebay_frame_t,
+            frames_len: usize,
+            process: *mut c_void,
+            thread: *mut c_void,
+            instead: *mut *mut forebay_buffer_t,
+            why: *mut c_char,
+            why_cap: usize,
+        ) -> i32,
     >,
 }
 

@@ -15,6 +15,7 @@ use std::path::Path;
 use std::ptr;
 
 use forebay::ffi::error::forebay_error_t;
+use forebay::ffi::loaded;
 use forebay::ffi::options::forebay_options_t;
 use forebay::ffi::result::{forebay_result_t, forebay_result_view_t};
 use forebay::ffi::submit::forebay_submit_t;
@@ -62,6 +63,13 @@ pub(crate) struct Library {
     ) -> Status,
     result_view: unsafe extern "C" fn(*const forebay_result_t, *mut forebay_result_view_t) -> Status,
     result_free: unsafe extern "C" fn(*mut forebay_result_t),
+}
+
+/// What a plugin says of itself, read here: that calls nothing of either library. The shared one is opened, since the plugin may
+/// be linked to its names.
+pub(crate) fn declared(path: &str) -> Result<loaded::Declared, Fault> {
+    loaded::declared(path)
+        .map_err(|failure| Fault { status: failure.status as i32, message: failure.message })
 }
 
 /// Options in the library's hands.

@@ -1,6 +1,7 @@
-/* A plugin that does what tests ask for by the payload: "pid", "crash", "spin", "mute", or the path of a file to wait for;
- * behind "deaf" it is waited for whatever the job is told. "cores" tells how many it may use; "begin" the parameter of that name; "leak" and "hog" keep 200 MiB, and
- * "hog" never returns. -DODD_ABI=7 makes it one of another interface. */
+/* A plugin that does what tests ask for by the payload: "pid", "crash", "spin", "mute", or the path of a file
+ * to wait for; behind "deaf" it is waited for whatever the job is told. "cores" tells how many it may use;
+ * "begin" the parameter of that name; "leak" and "hog" keep 200 MiB, and "hog" never returns. -DODD_ABI=7
+ * makes it one of another interface. */
 #include <forebay.h>
 #include <sched.h>
 #include <stdio.h>
@@ -13,6 +14,11 @@
 #endif
 
 static char begin[32];
+
+/* The plugin's descriptor as an older header had it: what is behind that is never read. */
+#ifndef ODD_SIZE
+#define ODD_SIZE sizeof(forebay_plugin_t)
+#endif
 
 static int32_t process_init(const forebay_options_t *params, void **process, char *why, size_t why_cap) {
     (void)process;
@@ -69,9 +75,12 @@ static int32_t handle(forebay_job_t *job, void *process, void *thread) {
     if (strcmp(text, "hog") == 0) spin_here();
     if (text[0] == '/') wait_for(job, text, 0);
     if (strncmp(text, "deaf/", 5) == 0) wait_for(job, text + 4, 1);
-    if (strcmp(text, "cores") == 0) tell_cores(text, sizeof text);
-    else if (strcmp(text, "begin") == 0) snprintf(text, sizeof text, "%s", begin);
-    else snprintf(text, sizeof text, "%d", (int)getpid());
+    if (strcmp(text, "cores") == 0)
+        tell_cores(text, sizeof text);
+    else if (strcmp(text, "begin") == 0)
+        snprintf(text, sizeof text, "%s", begin);
+    else
+        snprintf(text, sizeof text, "%d", (int)getpid());
     forebay_job_complete(job, text, strlen(text), NULL);
     return 0;
 }
@@ -79,7 +88,7 @@ static int32_t handle(forebay_job_t *job, void *process, void *thread) {
 const forebay_plugin_t *forebay_plugin_v1(void) {
     static const char *const queues[] = {"odd", NULL};
     static const char *const params[] = {"begin", "well", "how it begins", NULL};
-    static const forebay_plugin_t plugin = {.struct_size = sizeof plugin,
+    static const forebay_plugin_t plugin = {.struct_size = ODD_SIZE,
                                             .abi = ODD_ABI,
                                             .name = "odd",
                                             .queues = queues,

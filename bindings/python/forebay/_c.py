@@ -217,6 +217,8 @@ class forebay_plugin_t(ctypes.Structure):
         ("thread_init", c_void_p),
         ("thread_fini", c_void_p),
         ("handle", c_void_p),
+        ("retrieve", c_void_p),
+        ("save", c_void_p),
     ]
 
 

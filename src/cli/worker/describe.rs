@@ -4,7 +4,6 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use forebay::ffi::loaded::declared;
 use serde_json::{Value, json};
 
 use crate::cli::ask::rows;
@@ -12,6 +11,7 @@ use crate::cli::child::Child;
 use crate::cli::exit::{Exit, Failed};
 use crate::cli::worker::slot;
 use crate::cli::{show, signals};
+use crate::slot::declared;
 
 /// What the line begins with that says it: plugins may write to standard output, too.
 const PREFIX: &str = "forebay plugins: ";

@@ -104,6 +104,16 @@ impl HeldJob {
         let _ = self.input.set(body);
     }
 
+    /// Whether something stands there.
+    pub fn is_stood_for(&self) -> bool {
+        self.input.get().is_some()
+    }
+
+    /// The first frame as it was submitted.
+    pub fn submitted(&self) -> Bytes {
+        self.grant.body.0.first().cloned().unwrap_or_default()
+    }
+
     /// Has its result put away first.
     pub fn save(
         &self,
