@@ -91,6 +91,11 @@ fn a_job_tells_its_whole_history() {
     let id = submit(&broker, "later", &["--delay-ms", "3600000"]);
     let text = forebay(&broker, &["job", &id]).success().text();
     assert!(text.contains("WAITING (delayed)") && text.contains("no worker has begun it"), "{text}");
+    submit(&broker, "keyed", &["--serial-key", "red"]);
+    let id = submit(&broker, "keyed", &["--serial-key", "red"]);
+    let text = forebay(&broker, &["job", &id]).success().text();
+    assert!(text.contains("WAITING (behind)") && text.contains("red, behind another job"), "{text}");
+    assert!(forebay(&broker, &["queue", "list"]).success().text().contains("BEHIND"));
     let id = submit(&broker, "echo", &[]);
     let _worker = Process::start(&mut broker.cli(&["echo", "echo"]));
     forebay(&broker, &["wait", &id]).success();

@@ -90,6 +90,16 @@ pub(crate) fn tell(job: &Value) -> Result<(), Failed> {
     Ok(())
 }
 
+/// The key it names, and how many others it waits for.
+fn serial_key(job: &Value) -> String {
+    match (text(&job["rules"], "serial_key"), job["behind"].as_u64()) {
+        ("", _) => String::new(),
+        (key, None) => key.to_owned(),
+        (key, Some(1)) => format!("{key}, behind another job"),
+        (key, Some(behind)) => format!("{key}, behind {behind} others"),
+    }
+}
+
 /// What is known of it, with names; a fact that says nothing is empty.
 fn facts_of(job: &Value) -> Vec<(&'static str, String)> {
     let at = |field: &str| job[field].as_u64().map_or(String::new(), time::clock);
@@ -116,6 +126,7 @@ fn facts_of(job: &Value) -> Vec<(&'static str, String)> {
         ("from", owner),
         ("accepted", format!("{} ({} ago)", at("accepted_ms"), time::age(count(job, "age_ms")))),
         ("not before", at("not_before_ms")),
+        ("serial key", serial_key(job)),
         ("ended", at("ended_ms")),
         ("attempts", attempts),
         ("mishaps", mishaps.join(", ")),

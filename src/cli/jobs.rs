@@ -112,7 +112,7 @@ pub(crate) fn table(jobs: &[Value]) -> Table {
 pub(crate) fn state(job: &Value) -> String {
     let outcome = text(job, "outcome");
     match text(job, "stage") {
-        stage @ ("delayed" | "held" | "leased") => format!("{outcome} ({stage})"),
+        stage @ ("behind" | "delayed" | "held" | "leased") => format!("{outcome} ({stage})"),
         _ => outcome.to_owned(),
     }
 }

@@ -146,15 +146,16 @@ impl List {
 
 fn table(queues: &[Value]) -> comfy_table::Table {
     let mut table = show::table();
-    table.set_header(["QUEUE", "READY", "RUNNING", "DELAYED", "WORKERS", "DONE", "NOT DONE", "SET"]);
+    table
+        .set_header(["QUEUE", "READY", "RUNNING", "DELAYED", "BEHIND", "WORKERS", "DONE", "NOT DONE", "SET"]);
     for queue in queues {
         let name = format!("{}{}", text(queue, "name"), turned(queue));
-        let numbers = ["ready", "leased", "delayed", "workers", "done", "not_done"];
+        let numbers = ["ready", "leased", "delayed", "behind", "workers", "done", "not_done"];
         let numbers = numbers.map(|field| count(queue, field).to_string());
         table.add_row(std::iter::once(name).chain(numbers).chain([all_set(queue)]));
     }
     show::align_right(&mut table, 1);
-    if let Some(last) = table.column_mut(7) {
+    if let Some(last) = table.column_mut(8) {
         last.set_cell_alignment(comfy_table::CellAlignment::Left);
     }
     table

@@ -1,5 +1,7 @@
 //! A job as it is submitted, and the rules it lives by.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use crate::model::id::JobId;
@@ -102,6 +104,10 @@ pub struct JobOptions {
     pub partial_bytes: Option<u64>,
     /// Refuse the job when no worker ever registered its queue.
     pub refuse_unknown_queue: Option<bool>,
+    /// Of the jobs of its queue that name the same key, `serial_jobs` are under way at once, in their order; empty: it names none.
+    pub serial_key: Option<Arc<str>>,
+    /// How many that are.
+    pub serial_jobs: Option<u32>,
 }
 
 impl JobOptions {
@@ -123,6 +129,8 @@ impl JobOptions {
             result_ttl_ms: self.result_ttl_ms.or(below.result_ttl_ms),
             partial_bytes: self.partial_bytes.or(below.partial_bytes),
             refuse_unknown_queue: self.refuse_unknown_queue.or(below.refuse_unknown_queue),
+            serial_key: self.serial_key.or_else(|| below.serial_key.clone()),
+            serial_jobs: self.serial_jobs.or(below.serial_jobs),
         }
     }
 }
@@ -145,6 +153,8 @@ impl From<&JobRules> for JobOptions {
             result_ttl_ms: Some(rules.result_ttl_ms),
             partial_bytes: Some(rules.partial_bytes),
             refuse_unknown_queue: Some(rules.refuse_unknown_queue),
+            serial_key: Some(rules.serial_key.clone().unwrap_or_default()),
+            serial_jobs: Some(rules.serial_jobs),
         }
     }
 }
@@ -182,6 +192,10 @@ pub struct JobRules {
     pub partial_bytes: u64,
     /// Refuse the job when no worker ever registered its queue.
     pub refuse_unknown_queue: bool,
+    /// Of the jobs of its queue that name the same key, `serial_jobs` are under way at once, in their order.
+    pub serial_key: Option<Arc<str>>,
+    /// How many that are.
+    pub serial_jobs: u32,
 }
 
 impl Default for JobRules {
@@ -202,11 +216,16 @@ impl Default for JobRules {
             result_ttl_ms: 86_400_000,
             partial_bytes: 16 << 20,
             refuse_unknown_queue: false,
+            serial_key: None,
+            serial_jobs: JobRules::SERIAL_JOBS,
         }
     }
 }
 
 impl JobRules {
+    /// How many jobs of a serial key are under way at once unless something else is said.
+    pub const SERIAL_JOBS: u32 = 1;
+
     /// These rules with everything `options` says put in their place.
     pub fn with(&self, options: &JobOptions) -> JobRules {
         JobRules {
@@ -225,6 +244,11 @@ impl JobRules {
             result_ttl_ms: options.result_ttl_ms.unwrap_or(self.result_ttl_ms),
             partial_bytes: options.partial_bytes.unwrap_or(self.partial_bytes),
             refuse_unknown_queue: options.refuse_unknown_queue.unwrap_or(self.refuse_unknown_queue),
+            serial_key: match &options.serial_key {
+                Some(key) => Some(key.clone()).filter(|key| !key.is_empty()),
+                None => self.serial_key.clone(),
+            },
+            serial_jobs: options.serial_jobs.unwrap_or(self.serial_jobs),
         }
     }
 }

@@ -180,6 +180,10 @@ pub const ACKED_LEN_MAX: usize = 2_000;
 pub const CONTEXT_LEN_MAX: usize = 2_000;
 /// The header in which the jobs of a run are given its context.
 pub const CONTEXT_HEADER: &str = "forebay-context";
+/// Bytes of a serial key.
+pub const SERIAL_KEY_LEN_MAX: usize = 255;
+/// Jobs of one serial key that may be under way at once.
+pub const SERIAL_JOBS_MAX: u32 = 100_000;
 /// Bytes of a collector's name.
 pub const COLLECTOR_NAME_LEN_MAX: usize = 255;
 /// How long an open stage waits for another job or to be closed, when none of its jobs is left, unless `broker.stage_idle_ms`

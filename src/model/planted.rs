@@ -123,6 +123,12 @@ faults! {
     IgnoreHold,
     /// After a restart a run has no context.
     ForgetContext,
+    /// One job of a serial key too many is under way.
+    OneMoreOfAKey,
+    /// Of the jobs of a serial key the last goes next.
+    KeyOutOfOrder,
+    /// A job that waits for another attempt lets others of its serial key go first.
+    LeaveKeyToRetry,
 }
 
 /// The one this process has.

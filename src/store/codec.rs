@@ -9,7 +9,7 @@ mod write;
 use std::fmt;
 
 use crate::core::record::Record;
-use crate::model::JobId;
+use crate::model::{JobId, JobRules};
 
 pub use read::Decoder;
 pub(in crate::store) use read::decode_id;
@@ -100,18 +100,22 @@ impl Kind {
     /// The last version of this kind's bytes. All up to it are read.
     pub fn version(self) -> u8 {
         match self {
-            Kind::Submitted => 3,
+            Kind::Submitted => 4,
             Kind::Stands => 5,
-            Kind::QueueSet => 2,
+            Kind::QueueSet => 3,
             _ => 1,
         }
     }
 }
 
 /// The version of its kind in which a record is written: the first that can say it, so that a forebay before this one reads
-/// a store in which there was no run, and no stage, and nothing was seen of an attempt or handed to hosts.
+/// a store in which there was no run, no stage and no serial key, and nothing was seen of an attempt or handed to hosts.
 pub fn version_of(record: &Record) -> u8 {
     match record {
+        Record::Submitted { rules, .. } if is_serial(rules) => 4,
+        Record::QueueSet(kept) if kept.options.serial_key.is_some() || kept.options.serial_jobs.is_some() => {
+            3
+        }
         Record::Submitted { job, .. } if job.stage.is_some() => 3,
         Record::Submitted { job, .. } if job.is_run => 2,
         Record::QueueSet(kept) if !kept.handed.is_empty() => 2,
@@ -121,6 +125,11 @@ pub fn version_of(record: &Record) -> u8 {
         Record::Stands { standing, .. } if !standing.closed.is_empty() => 2,
         _ => 1,
     }
+}
+
+/// Whether a job's rules say anything of a serial key.
+fn is_serial(rules: &JobRules) -> bool {
+    rules.serial_key.is_some() || rules.serial_jobs != JobRules::SERIAL_JOBS
 }
 
 /// The job a record is about.

@@ -1,5 +1,5 @@
 /* Submits one batch of so many jobs in a call, waits for all of them in another, and checks that each result stands in its
- * request's place.
+ * request's place, and how long it took from the first submission to the last result.
  *
  *     claims_batch N QUEUE        against workers that give each payload back */
 #include <forebay.h>
@@ -7,6 +7,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+
+static double now_ms(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec * 1e3 + (double)now.tv_nsec / 1e6;
+}
 
 static int failed(const char *what, forebay_error_t *error) {
     fprintf(stderr, "claims_batch: %s: %s\n", what, forebay_error_message(error));
@@ -42,13 +49,16 @@ int main(int argc, char **argv) {
                                      .payload = &places[i],
                                      .payload_len = sizeof places[i]};
     }
+    if (forebay_client_ready(client, -1, &error) < 0) return failed("ready", error);
+    const double began_ms = now_ms();
     if (forebay_client_submit(client, jobs, n, -1, ids, &accepted, &error) < 0) return failed("submit", error);
     if (forebay_client_wait_many(client, ids, n, n, -1, results, &ended, &error) < 0) return failed("wait", error);
+    const double took_ms = now_ms() - began_ms;
     for (size_t i = 0; i < n; i++) {
         right += results[i] != NULL && is_right(results[i], i);
         forebay_result_free(results[i]);
     }
-    printf("%zu accepted, %zu ended, %zu of %zu in their places\n", accepted, ended, right, n);
+    printf("%zu accepted, %zu ended, %zu of %zu in their places\n%.3f ms\n", accepted, ended, right, n, took_ms);
     forebay_client_free(client);
     free(results), free(ids), free(jobs), free(places);
     return right == n && accepted == n && ended == n ? 0 : 1;

@@ -13,11 +13,13 @@ mod durable;
 mod events;
 mod hosts;
 mod idle;
+mod keys;
 mod library;
 mod runs;
 mod service;
 mod silent;
 mod squares;
+mod twelve;
 mod workers;
 
 use std::fmt::Display;

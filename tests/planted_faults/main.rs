@@ -23,6 +23,8 @@ mod faults;
 mod hostile;
 #[path = "../sim/judge/mod.rs"]
 mod judge;
+#[path = "../sim/keys.rs"]
+mod keys;
 #[path = "../sim/known.rs"]
 mod known;
 #[path = "../sim/network.rs"]

@@ -691,6 +691,8 @@ fn step(run: JobId, at: usize, random: &mut Random) -> Step {
             attempts: Some(random.between(1, 3) as u32),
             delay_ms: random.chance(200).then_some(50),
             backoff_ms: Some(10),
+            serial_key: random.chance(150).then(|| random.pick(&["one", "two"]).into()),
+            serial_jobs: random.chance(300).then_some(2),
             ..JobOptions::default()
         },
         needs: Vec::new(),

@@ -72,6 +72,11 @@ impl World {
             _ => {
                 if let Some(collector) = self.collectors.get_mut(&(run, at)) {
                     (collector.since, collector.told) = (None, Vec::new());
+                    // What it had asked is answered to nobody.
+                    let is_other = |(of, stage, asked): &(JobId, usize, Asked)| {
+                        (*of, *stage) != (run, at) || !matches!(asked, Asked::Results)
+                    };
+                    self.collects.retain(|_, asked| is_other(asked));
                     self.tally.killed += 1;
                 }
             }

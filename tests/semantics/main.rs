@@ -8,6 +8,7 @@ mod collect;
 mod context;
 mod found;
 mod hosts;
+mod keys;
 mod leases;
 mod operators;
 mod order;

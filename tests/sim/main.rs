@@ -13,6 +13,7 @@ mod ending;
 mod faults;
 mod hostile;
 mod judge;
+mod keys;
 mod known;
 mod network;
 mod peers;
@@ -152,6 +153,7 @@ const EXPECTED: &[&str] = &[
     "packets overtaking",
     "packets spoiled",
     "packets twice",
+    "jobs behind others of their keys",
     "presented jobs dropped",
     "recalled",
     "revoked 1",

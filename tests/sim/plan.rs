@@ -140,6 +140,8 @@ pub(crate) struct Plan {
     pub(crate) queue_jobs_max: u64,
     /// Some jobs have ids the application chose.
     pub(crate) named_ids: bool,
+    /// Serial keys of each queue that some jobs name; of the second, two may be under way.
+    pub(crate) keys: u64,
     /// A packet's worth of a large payload now and then.
     pub(crate) large: bool,
 }
@@ -184,6 +186,7 @@ impl Plan {
             wild_clock: false,
             queue_jobs_max: if random.chance(80) { random.between(3, 8) } else { 0 },
             named_ids,
+            keys: Random::of(seed, 2).below(8).saturating_sub(5),
             large: random.chance(30),
         }
     }

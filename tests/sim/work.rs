@@ -45,6 +45,13 @@ impl Job {
             Some(_) => Some(Level::Volatile),
             None => None,
         };
+        if plan.keys > 0 {
+            // Drawn apart, so that the others of the seed stay what they are.
+            let mut random = Random::of(plan.seed, 1_000 + number);
+            let key = random.chance(250).then(|| random.below(plan.keys));
+            options.serial_key = key.map(|key| format!("key-{key}").into());
+            options.serial_jobs = key.filter(|key| *key == 1).map(|_| 2);
+        }
         let large = plan.large && random.chance(20);
         Job {
             number,

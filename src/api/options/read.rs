@@ -172,6 +172,8 @@ impl Options {
             result_ttl_ms: self.said_number("job.result_ttl_ms")?,
             partial_bytes: self.said_number("job.partial_bytes")?,
             refuse_unknown_queue: self.said_text("job.unknown_queue")?.map(|word| word == "refuse"),
+            serial_key: self.said_text("job.serial_key")?.map(|key| key.as_str().into()),
+            serial_jobs: self.said_number("job.serial_jobs")?,
         })
     }
 

@@ -259,6 +259,8 @@ pub(crate) const TABLE: &[OptionInfo] = &[
     row(Job, "job.result_ttl_ms", MILLIS, "86400000", "How long a result that nobody acknowledged is kept; 0: nobody wants it."),
     row(Job, "job.partial_bytes", Kind::Bytes { min: 0, max: BYTES_MAX }, "16Mi", "Bytes of partial results that may wait for the client; a worker that sends more waits."),
     row(Job, "job.unknown_queue", Kind::Word(&["wait", "refuse"]), "wait", "What becomes of a job whose queue no worker has ever registered: it waits, visibly, or is refused with ERR_NOT_FOUND."),
+    row(Job, "job.serial_key", NAME, "", "Of the jobs of a queue that name the same key one is under way at a time, in the order in which they were accepted. Empty: the job names none."),
+    row(Job, "job.serial_jobs", Kind::Count { min: 1, max: limits::SERIAL_JOBS_MAX as i64 }, "1", "How many jobs of its serial key may be under way at once: it waits for earlier ones until it would be one of so many."),
     row(Job, "job.header.NAME", Kind::Header, "", "A header of every such job, under the name that stands in NAME's place."),
     row(Queue, "queue.max_jobs", Kind::Count { min: 0, max: i64::MAX }, "0", "Jobs waiting in one queue; over it submissions are refused with ERR_BUSY. 0: no limit of its own."),
     row(Queue, "queue.max_bytes", Kind::Bytes { min: 0, max: BYTES_MAX }, "0", "Bytes of jobs waiting in one queue; over it submissions are refused with ERR_BUSY. 0: no limit of its own."),

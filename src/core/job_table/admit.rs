@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use crate::core::job_table::JobTable;
-use crate::core::job_table::entry::{Job, Part, State};
+use crate::core::job_table::entry::{Job, Part, State, Turn};
 use crate::core::job_table::remember::Happened;
 use crate::core::job_table::runs::context_of;
 use crate::core::jobs::{Answer, Asker, Event, Tag};
 use crate::core::record::Record;
 use crate::model::limits::{
     BODY_FRAMES_MAX, BUSY_RETRY_MS, CONTENT_LEN_MAX, DEDUPE_WINDOW_MS, HEADERS_LEN_MAX, ID_AHEAD_MS_MAX,
-    INTERVAL_MS_MAX, PRIORITY_MAX, QUEUES_MAX, STORE_RETRY_MS,
+    INTERVAL_MS_MAX, PRIORITY_MAX, QUEUES_MAX, SERIAL_JOBS_MAX, SERIAL_KEY_LEN_MAX, STORE_RETRY_MS,
 };
 use crate::model::{Failure, JobOptions, JobRules, Level, Now, QueueName, ReplyMode, Status, Submission};
 use crate::model::{Planted, planted};
@@ -45,6 +45,7 @@ impl JobTable {
         if let Some(part) = part {
             self.join_stage(now, slot, part);
         }
+        self.enter_key(now, slot);
         let job = self.job(slot);
         let (durable, delay_ms) = (job.durable, job.rules.delay_ms);
         self.answer(durable && !planted(Planted::AcknowledgeEarly), tag, Answer::Done);
@@ -256,6 +257,7 @@ impl JobTable {
             accepted_us: now.us,
             accepted_wall_ms: now.wall_ms,
             state: State::Delayed { until_us: now.us },
+            turn: Turn::None,
             token: 0,
             holder: None,
             granted_at: 0,
@@ -370,6 +372,13 @@ pub(super) fn check_rules(rules: &JobRules) -> Result<(), Failure> {
     }
     if rules.attempts == 0 {
         return wrong("attempts", 0, "at least 1");
+    }
+    if !(1..=SERIAL_JOBS_MAX).contains(&rules.serial_jobs) {
+        return wrong("serial_jobs", rules.serial_jobs.into(), "1 to 100,000");
+    }
+    if let Some(key) = rules.serial_key.as_ref().filter(|key| key.len() > SERIAL_KEY_LEN_MAX) {
+        let message = format!("job.serial_key has {} bytes; it may have {SERIAL_KEY_LEN_MAX}", key.len());
+        return Err(Failure::new(Status::Argument, message));
     }
     let intervals = [
         ("delay_ms", rules.delay_ms),

@@ -31,6 +31,7 @@ impl JobTable {
         self.check_workers()?;
         self.check_counts()?;
         self.check_runs()?;
+        self.check_keys()?;
         self.check_nobody_waits()
     }
 

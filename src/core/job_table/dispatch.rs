@@ -303,6 +303,10 @@ impl JobTable {
 
     /// Puts a job into its queue's line, and hands it out if a worker has room.
     pub(super) fn enqueue(&mut self, now: Now, slot: u32) {
+        if self.waits_for_key(now, slot) {
+            self.job_mut(slot).state = State::Behind;
+            return self.rearm(slot);
+        }
         if let Some(id) = self.taker_at_once(now, slot) {
             self.unlist(id);
             self.hand_out(now, slot, id);

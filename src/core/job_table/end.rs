@@ -81,8 +81,9 @@ impl JobTable {
             State::Ended { .. } => return,
             State::Queued => self.leave_line(slot),
             State::Leased { .. } | State::Running { .. } => self.unhold(now, slot),
-            State::Delayed { .. } | State::Held | State::Open { .. } => {}
+            State::Delayed { .. } | State::Held | State::Behind | State::Open { .. } => {}
         }
+        self.leave_key(now, slot);
         let before = self.job(slot).bytes();
         // A quarantined job waits for a person who may want to see its payload.
         let waits_for_a_person = close.outcome == Outcome::Quarantined;

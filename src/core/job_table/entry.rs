@@ -18,6 +18,8 @@ pub(super) enum State {
     Delayed { until_us: u64 },
     /// One of the jobs of a stage that has not begun.
     Held,
+    /// It waits for others of its serial key.
+    Behind,
     /// In its queue's line.
     Queued,
     /// Handed to a worker that has not begun it.
@@ -29,6 +31,18 @@ pub(super) enum State {
     Running { worker: WorkerId, until_us: u64, started_us: u64, said_us: u64 },
     /// Over; it stays for whoever wants the result until `keep_us`.
     Ended { verdict: Arc<Verdict>, keep_us: u64 },
+}
+
+/// The place of a job among those of its serial key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// It names no key, has not taken its place yet, or has ended.
+    #[default]
+    None,
+    /// It waits for others.
+    Waits,
+    /// It may be under way.
+    Has,
 }
 
 /// What a job has to do with a run.
@@ -68,6 +82,7 @@ pub(super) struct Job {
     pub(super) accepted_us: u64,
     pub(super) accepted_wall_ms: u64,
     pub(super) state: State,
+    pub(super) turn: Turn,
     /// The token of the last grant; 0 when no holder's word counts any more.
     pub(super) token: Token,
     /// Who was handed it last, as long as `token` counts.
@@ -96,7 +111,9 @@ impl Job {
     /// How the job stands, in a client's words.
     pub(super) fn outcome(&self) -> Outcome {
         match &self.state {
-            State::Delayed { .. } | State::Held | State::Queued | State::Leased { .. } => Outcome::Waiting,
+            State::Delayed { .. } | State::Held | State::Behind | State::Queued | State::Leased { .. } => {
+                Outcome::Waiting
+            }
             State::Running { .. } | State::Open { .. } => Outcome::Running,
             State::Ended { verdict, .. } => verdict.outcome,
         }
@@ -183,7 +200,7 @@ impl Job {
     pub(super) fn due_us(&self) -> Option<u64> {
         let of_state = match &self.state {
             State::Delayed { until_us } => earliest(&[Some(*until_us), self.queue_deadline_us()]),
-            State::Held | State::Queued => self.queue_deadline_us(),
+            State::Held | State::Behind | State::Queued => self.queue_deadline_us(),
             State::Open { idle_us } => Some(*idle_us).filter(|idle_us| *idle_us != NEVER),
             State::Leased { until_us, .. } => earliest(&[Some(*until_us), self.queue_deadline_us()]),
             State::Running { until_us, started_us, said_us, .. } => earliest(&[

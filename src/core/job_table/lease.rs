@@ -446,6 +446,9 @@ impl JobTable {
         if wait_ms == 0 || planted(Planted::SkipBackoff) {
             return self.enqueue(now, slot);
         }
+        if planted(Planted::LeaveKeyToRetry) {
+            self.leave_key(now, slot);
+        }
         self.job_mut(slot).state = State::Delayed { until_us: now.after_ms(wait_ms) };
         self.rearm(slot);
     }

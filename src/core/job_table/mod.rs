@@ -13,6 +13,7 @@ mod collect;
 mod dispatch;
 mod end;
 mod entry;
+mod keys;
 mod lease;
 mod past_runs;
 mod present;
@@ -41,6 +42,7 @@ use crate::wire::command::Presented;
 pub use check::Violation;
 use dispatch::Worker;
 use entry::{Job, State};
+use keys::Keys;
 use present::Orphan;
 use queue::Queue;
 use remember::{Events, Past, Tombstones};
@@ -161,6 +163,7 @@ pub struct JobTable {
     /// Quarantined jobs that wait for a person.
     quarantined: BTreeMap<JobId, u32>,
     runs: Runs,
+    keys: Keys,
     next_sequence: u64,
     next_token: u64,
     random: u64,
@@ -219,6 +222,7 @@ impl JobTable {
             boxes: BTreeMap::new(),
             quarantined: BTreeMap::new(),
             runs: Runs::default(),
+            keys: Keys::default(),
             next_sequence: 1,
             next_token: first_token(&config),
             random: config.seed,
@@ -451,8 +455,9 @@ impl Jobs for JobTable {
 
     fn poll(&mut self) -> Option<Event> {
         self.refill_workers();
-        while self.runs.has_news() {
+        while self.runs.has_news() || self.keys.has_moved() {
             self.advance_runs();
+            self.settle_keys();
             self.refill_workers();
         }
         self.events.pop_front()

@@ -4,7 +4,7 @@
 //! answered when the client comes, or when the orphan's time is over.
 
 use crate::core::job_table::JobTable;
-use crate::core::job_table::entry::State;
+use crate::core::job_table::entry::{State, Turn};
 use crate::core::job_table::remember::Happened;
 use crate::core::jobs::{Answer, Event, Tag, WorkerId};
 use crate::core::record::{Attempt, RUNNING, Record};
@@ -25,6 +25,7 @@ pub(super) struct Orphan {
 impl JobTable {
     pub(super) fn adopt_or_keep(&mut self, now: Now, tag: Tag, worker: WorkerId, held: &Presented) {
         if let Some(&slot) = self.ids.get(&held.id) {
+            self.settle_keys();
             if self.may_adopt(slot, held) {
                 return self.adopt(now, tag, slot, worker, held);
             }
@@ -43,7 +44,8 @@ impl JobTable {
         let job = self.job(slot);
         let same_broker = held.broker == self.config.broker;
         match &job.state {
-            State::Ended { .. } | State::Open { .. } | State::Held => false,
+            State::Ended { .. } | State::Open { .. } | State::Held | State::Behind => false,
+            _ if job.turn == Turn::Waits => false,
             _ if job.is_run() => false,
             State::Leased { .. } | State::Running { .. } => same_broker && job.token == held.token,
             State::Delayed { .. } | State::Queued if planted(Planted::AdoptAnyAttempt) => true,
@@ -108,6 +110,12 @@ impl JobTable {
     pub(super) fn claim_orphan(&mut self, now: Now, slot: u32) -> bool {
         let id: JobId = self.job(slot).id;
         let Some(orphan) = self.orphans.remove(&id) else { return false };
+        self.settle_keys();
+        if self.job(slot).turn == Turn::Waits {
+            // Another of its key is under way, and this one's time comes again.
+            self.events.push_back(Event::Reply { tag: orphan.tag, answer: Answer::Dropped });
+            return false;
+        }
         self.adopt(now, orphan.tag, slot, orphan.worker, &orphan.held);
         true
     }

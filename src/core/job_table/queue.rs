@@ -1,9 +1,10 @@
 //! One queue: its line, its defaults and who serves it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::core::job_table::dispatch::IdleKey;
+use crate::core::job_table::keys::KeyLine;
 use crate::core::job_table::ready::Ready;
 use crate::core::jobs::WorkerId;
 use crate::core::record::Handed;
@@ -37,6 +38,8 @@ pub(super) struct Queue {
     pub(super) bytes: u64,
     /// Unstarted jobs at workers that are busy with another: they may be asked back, oldest grant first.
     pub(super) unstarted: BTreeSet<(u64, u32)>,
+    /// The serial keys that its jobs name.
+    pub(super) keys: BTreeMap<Arc<str>, KeyLine>,
     /// Jobs of this queue that ended DONE, and otherwise.
     pub(super) done: u64,
     pub(super) not_done: u64,
@@ -58,8 +61,14 @@ impl Queue {
             leased: 0,
             bytes: 0,
             unstarted: BTreeSet::new(),
+            keys: BTreeMap::new(),
             done: 0,
             not_done: 0,
         }
+    }
+
+    /// Jobs that wait for others of their serial keys.
+    pub(super) fn behind(&self) -> usize {
+        self.keys.values().map(KeyLine::behind).sum()
     }
 }

@@ -30,6 +30,13 @@ struct Replayed {
     stage: Option<Box<InStage>>,
 }
 
+impl Replayed {
+    /// It was handed out before, so that others waited for it.
+    fn has_begun(&self) -> bool {
+        self.standing.held || self.standing.token != 0 || !self.standing.history.is_empty()
+    }
+}
+
 /// What is to be done with a job that is back.
 #[derive(PartialEq, Eq)]
 enum Settled {
@@ -55,6 +62,9 @@ impl JobTable {
                 self.rejoin_stage(now, *slot, stage);
             }
         }
+        let waiting = replayed.iter().filter(|(_, job)| job.verdict.is_none() && !job.forgotten);
+        let waiting: Vec<(u32, bool)> = waiting.map(|(slot, job)| (*slot, job.has_begun())).collect();
+        self.restore_keys(now, &waiting);
         for (slot, replayed) in replayed {
             if self.settle(now, slot, replayed) == Settled::Unwanted {
                 unwanted.push(slot);

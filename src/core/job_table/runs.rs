@@ -341,6 +341,7 @@ impl JobTable {
             let close = Close { code: "refused".into(), message, ..Close::new(Outcome::Rejected) };
             return self.close(now, slot, close);
         }
+        self.enter_key(now, slot);
         if self.claim_orphan(now, slot) {
             return;
         }

@@ -39,8 +39,9 @@ impl JobTable {
             self.leavable.pop_front();
             let Some(&slot) = self.ids.get(&id) else { continue };
             let job = self.job_mut(slot);
-            if matches!(job.state, State::Delayed { .. } | State::Held | State::Queued) && job.stored_len == 0
-            {
+            let waits =
+                matches!(job.state, State::Delayed { .. } | State::Held | State::Behind | State::Queued);
+            if waits && job.stored_len == 0 {
                 job.stored_len = std::mem::take(&mut job.body).len() as u64;
                 self.stored_bytes += self.job(slot).stored_len;
             }

@@ -129,7 +129,11 @@ impl Decoder {
             headers: from.headers()?,
             body: from.body()?,
             is_run: version >= 2 && from.boolean()?,
-            stage: if version >= 3 { Some(from.in_stage()?.into()) } else { None },
+            stage: if version == 3 || version >= 4 && !from.nil() {
+                Some(from.in_stage()?.into())
+            } else {
+                None
+            },
         };
         Ok(Record::Submitted { owner, job: job.into(), rules, wall_ms, sequence, stored_len: 0 })
     }
@@ -247,8 +251,17 @@ impl<'a> Reader<'a> {
         if len % of == 0 { Ok(len / of) } else { Err(CodecError::Wrong("an array of whole groups")) }
     }
 
-    fn exactly(&mut self, len: usize) -> Result<(), CodecError> {
-        if self.array()? == len { Ok(()) } else { Err(CodecError::Wrong("an array of the right length")) }
+    /// Begins the rules of a job: whether those about its serial key are among them.
+    fn begin_rules(&mut self) -> Result<bool, CodecError> {
+        match self.array()? {
+            15 => Ok(false),
+            17 => Ok(true),
+            _ => Err(CodecError::Wrong("an array of the right length")),
+        }
+    }
+
+    fn key_or_nil(&mut self) -> Result<Option<Arc<str>>, CodecError> {
+        if self.nil() { Ok(None) } else { self.text().map(|key| Some(key.into())) }
     }
 
     fn outcome(&mut self) -> Result<Outcome, CodecError> {
@@ -267,7 +280,7 @@ impl<'a> Reader<'a> {
     }
 
     fn rules(&mut self) -> Result<JobRules, CodecError> {
-        self.exactly(15)?;
+        let is_serial = self.begin_rules()?;
         Ok(JobRules {
             priority: self.uint32()?,
             delay_ms: self.uint()?,
@@ -284,13 +297,15 @@ impl<'a> Reader<'a> {
             result_ttl_ms: self.uint()?,
             partial_bytes: self.uint()?,
             refuse_unknown_queue: self.boolean()?,
+            serial_key: if is_serial { self.key_or_nil()? } else { None },
+            serial_jobs: if is_serial { self.uint32()? } else { JobRules::SERIAL_JOBS },
         })
     }
 
     fn queue_kept(&mut self, version: u8) -> Result<QueueKept, CodecError> {
         let queue = QueueName::new(self.text()?).map_err(|_| CodecError::Wrong("a queue's name"))?;
         let (paused, draining) = (self.boolean()?, self.boolean()?);
-        self.exactly(15)?;
+        let is_serial = self.begin_rules()?;
         let options = JobOptions {
             priority: self.uint32_or_nil()?,
             delay_ms: self.uint_or_nil()?,
@@ -307,6 +322,8 @@ impl<'a> Reader<'a> {
             result_ttl_ms: self.uint_or_nil()?,
             partial_bytes: self.uint_or_nil()?,
             refuse_unknown_queue: if self.nil() { None } else { Some(self.boolean()?) },
+            serial_key: if is_serial { self.key_or_nil()? } else { None },
+            serial_jobs: if is_serial { self.uint32_or_nil()? } else { None },
         };
         let handed = if version >= 2 { self.handed()? } else { Handed::default() };
         Ok(QueueKept { queue, options, paused, draining, handed })

@@ -204,6 +204,44 @@ fn a_job_of_a_stage_and_a_closed_stage_are_written_in_versions_of_their_own() {
 }
 
 #[test]
+fn what_names_a_serial_key_is_written_in_a_version_of_its_own() {
+    let mut decoder = Decoder::default();
+    let serial = |key: Option<&str>, jobs| JobRules {
+        serial_key: key.map(Into::into),
+        serial_jobs: jobs,
+        ..JobRules::default()
+    };
+    for rules in [serial(Some("größe"), 1), serial(Some("k"), 70_000), serial(None, 2)] {
+        for (stage, is_run) in [(true, false), (false, true), (false, false)] {
+            let mut record = every().swap_remove(1);
+            let Record::Submitted { job, rules: known, .. } = &mut record else { panic!("a submission") };
+            *known = rules.clone().into();
+            let stage =
+                stage.then(|| InStage { run: id(7), step: "mäny".into(), place: 1, in_its_queue: false });
+            (Arc::make_mut(job).stage, Arc::make_mut(job).is_run) = (stage.map(Into::into), is_run);
+            let mut bytes = Vec::new();
+            encode(&record, &mut bytes);
+            assert!(bytes.len() <= encoded_len_max(&record));
+            assert_eq!(version_of(&record), 4);
+            assert_eq!(decoder.decode(Kind::Submitted, 4, &bytes), Ok(record));
+        }
+    }
+    for options in [
+        JobOptions { serial_key: Some("".into()), ..JobOptions::default() },
+        JobOptions { serial_jobs: Some(9), ..JobOptions::default() },
+    ] {
+        let queue = QueueName::new("q").unwrap();
+        let record = Record::QueueSet(
+            QueueKept { queue, options, paused: true, draining: false, handed: Handed::default() }.into(),
+        );
+        let mut bytes = Vec::new();
+        encode(&record, &mut bytes);
+        assert_eq!(version_of(&record), 3);
+        assert_eq!(decoder.decode(Kind::QueueSet, 3, &bytes), Ok(record));
+    }
+}
+
+#[test]
 fn only_what_was_seen_of_an_attempt_is_written_in_a_version_that_older_brokers_refuse() {
     let mut decoder = Decoder::default();
     let stands = every().into_iter().find(|record| matches!(record, Record::Stands { .. }));

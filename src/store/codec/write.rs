@@ -5,6 +5,7 @@ use rmp::encode::{self, ByteBuf};
 
 use crate::core::record::{Attempt, AttemptError, Buried, Collected, QueueKept, Record, Standing};
 use crate::model::{Body, Headers, JobId, JobOptions, JobRules, Level, Owner, Submission, Verdict};
+use crate::store::codec::is_serial;
 
 /// Appends the record's bytes to `out`. Its kind and version stand in the frame around it.
 pub fn encode(record: &Record, out: &mut Vec<u8>) {
@@ -21,7 +22,7 @@ pub fn encode(record: &Record, out: &mut Vec<u8>) {
             uint(to, *sequence);
             uint(to, *wall_ms);
             submitter(to, owner, job, rules);
-            submission(to, job);
+            submission(to, job, rules);
         }
         Record::Leased { id: job, token } => {
             id(to, job);
@@ -102,11 +103,12 @@ pub fn encoded_len_max(record: &Record) -> usize {
     let headers_len = |headers: &Headers| headers.len() + 10 * headers.0.len();
     FIXED
         + match record {
-            Record::Submitted { owner, job, .. } => {
+            Record::Submitted { owner, job, rules, .. } => {
                 let named = owner.user.len() + owner.name.len() + job.queue.as_str().len();
                 named
                     + job.content.as_ref().map_or(0, Vec::len)
                     + job.stage.as_ref().map_or(0, |stage| stage.step.len())
+                    + rules.serial_key.as_ref().map_or(0, |key| key.len())
                     + headers_len(&job.headers)
                     + body_len(&job.body)
             }
@@ -121,8 +123,9 @@ pub fn encoded_len_max(record: &Record) -> usize {
                 buried.owner.user.len() + buried.owner.name.len() + buried.content.len()
             }
             Record::QueueSet(kept) => {
+                let key_len = kept.options.serial_key.as_ref().map_or(0, |key| key.len() + 15);
                 let params = kept.handed.params.iter().map(|(name, value)| name.len() + value.len() + 10);
-                kept.queue.as_str().len() + 15 + params.sum::<usize>()
+                kept.queue.as_str().len() + 15 + key_len + params.sum::<usize>()
             }
             Record::Collected { collected, .. } => collected_len(collected),
             Record::Context { context, .. } => context.len(),
@@ -152,7 +155,8 @@ fn submitter(to: &mut ByteBuf, owner: &Owner, job: &Submission, rules: &JobRules
     text(to, &owner.user);
     text(to, &owner.name);
     text(to, job.queue.as_str());
-    array(to, 15);
+    let is_serial = is_serial(rules);
+    array(to, if is_serial { 17 } else { 15 });
     uint(to, u64::from(rules.priority));
     for ms in [rules.delay_ms, rules.queue_ms, rules.run_ms, rules.soft_ms, rules.stall_ms, rules.deadline_ms]
     {
@@ -166,9 +170,13 @@ fn submitter(to: &mut ByteBuf, owner: &Owner, job: &Submission, rules: &JobRules
     uint(to, rules.result_ttl_ms);
     uint(to, rules.partial_bytes);
     boolean(to, rules.refuse_unknown_queue);
+    if is_serial {
+        text_or_nil(to, rules.serial_key.as_deref());
+        uint(to, u64::from(rules.serial_jobs));
+    }
 }
 
-fn submission(to: &mut ByteBuf, job: &Submission) {
+fn submission(to: &mut ByteBuf, job: &Submission, rules: &JobRules) {
     uint(to, job.reply as u64);
     boolean(to, job.resent);
     boolean(to, job.wants_progress);
@@ -180,13 +188,19 @@ fn submission(to: &mut ByteBuf, job: &Submission) {
     }
     headers(to, &job.headers);
     body(to, &job.body);
-    if job.is_run || job.stage.is_some() {
+    // Version 4 has all that version 3 has.
+    let is_serial = is_serial(rules);
+    if job.is_run || job.stage.is_some() || is_serial {
         boolean(to, job.is_run);
     }
-    if let Some(stage) = &job.stage {
-        id(to, &stage.run);
-        text(to, &stage.step);
-        uint(to, stage.place);
+    match &job.stage {
+        Some(stage) => {
+            id(to, &stage.run);
+            text(to, &stage.step);
+            uint(to, stage.place);
+        }
+        None if is_serial => nil(to),
+        None => {}
     }
 }
 
@@ -234,8 +248,11 @@ fn queue(to: &mut ByteBuf, kept: &QueueKept) {
         result_ttl_ms,
         partial_bytes,
         refuse_unknown_queue,
+        serial_key,
+        serial_jobs,
     } = &kept.options;
-    array(to, 15);
+    let is_serial = serial_key.is_some() || serial_jobs.is_some();
+    array(to, if is_serial { 17 } else { 15 });
     uint_or_nil(to, priority.map(u64::from));
     for ms in [delay_ms, queue_ms, run_ms, soft_ms, stall_ms, deadline_ms] {
         uint_or_nil(to, *ms);
@@ -251,8 +268,12 @@ fn queue(to: &mut ByteBuf, kept: &QueueKept) {
         Some(refuse) => boolean(to, *refuse),
         None => nil(to),
     }
-    // Version 2.
-    if !kept.handed.is_empty() {
+    // Version 3 has all that version 2 has; what it says of serial keys stands with the other options.
+    if is_serial {
+        text_or_nil(to, serial_key.as_deref());
+        uint_or_nil(to, serial_jobs.map(u64::from));
+    }
+    if is_serial || !kept.handed.is_empty() {
         uint_or_nil(to, kept.handed.report_ms);
         array(to, kept.handed.params.len() * 2);
         for (name, value) in &kept.handed.params {
@@ -352,6 +373,13 @@ fn uint(to: &mut ByteBuf, value: u64) {
 fn uint_or_nil(to: &mut ByteBuf, value: Option<u64>) {
     match value {
         Some(value) => uint(to, value),
+        None => nil(to),
+    }
+}
+
+fn text_or_nil(to: &mut ByteBuf, value: Option<&str>) {
+    match value {
+        Some(value) => text(to, value),
         None => nil(to),
     }
 }

@@ -301,6 +301,12 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Whether a text, or bytes that are taken for one, is next.
+    pub(crate) fn is_text(&self) -> Result<bool, WireError> {
+        use Marker::{Bin8, Bin16, Bin32, FixStr, Str8, Str16, Str32};
+        Ok(matches!(self.peek()?, FixStr(_) | Str8 | Str16 | Str32 | Bin8 | Bin16 | Bin32))
+    }
+
     /// Skips so many values with everything in them, without recursion.
     pub(crate) fn skip(&mut self, values: usize) -> Result<(), WireError> {
         let mut open = values;

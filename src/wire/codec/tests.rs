@@ -75,6 +75,8 @@ fn options() -> JobOptions {
         result_ttl_ms: Some(13),
         partial_bytes: Some(14),
         refuse_unknown_queue: Some(true),
+        serial_key: Some("größe".into()),
+        serial_jobs: Some(17),
     }
 }
 

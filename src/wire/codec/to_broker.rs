@@ -319,6 +319,9 @@ fn read_submit(r: &mut Reader<'_>) -> Result<ToBroker, WireError> {
     })
 }
 
+/// The one option that is a text.
+const SERIAL_KEY: u64 = 16;
+
 pub(super) fn write_options(options: &JobOptions, w: &mut Writer<'_>) {
     let values = [
         (1, options.priority.map(u64::from)),
@@ -336,8 +339,10 @@ pub(super) fn write_options(options: &JobOptions, w: &mut Writer<'_>) {
         (13, options.result_ttl_ms),
         (14, options.partial_bytes),
         (15, options.refuse_unknown_queue.map(u64::from)),
+        (17, options.serial_jobs.map(u64::from)),
     ];
-    let said = values.iter().filter(|(_, value)| value.is_some()).count();
+    let said = values.iter().filter(|(_, value)| value.is_some()).count()
+        + usize::from(options.serial_key.is_some());
     if said == 0 {
         return w.nil();
     }
@@ -347,6 +352,10 @@ pub(super) fn write_options(options: &JobOptions, w: &mut Writer<'_>) {
             w.uint(key);
             w.uint(value);
         }
+    }
+    if let Some(key) = &options.serial_key {
+        w.uint(SERIAL_KEY);
+        w.text(key, limits::SERIAL_KEY_LEN_MAX + 1);
     }
 }
 
@@ -359,10 +368,16 @@ pub(super) fn read_options(r: &mut Reader<'_>) -> Result<Result<JobOptions, Fail
             Value::Uint(key) => key,
             Value::Nil | Value::Other => 0,
         };
+        if key == SERIAL_KEY && r.is_text()? {
+            // One that is too long is the core's to refuse.
+            options.serial_key = Some(r.text_value(limits::SERIAL_KEY_LEN_MAX + 1)?.into());
+            continue;
+        }
         let outcome = match r.any_value()? {
             Value::Nil => Ok(()),
             Value::Uint(value) => set_option(&mut options, key, value),
-            Value::Other if (1..=15).contains(&key) => Err("is not a whole number from 0".to_owned()),
+            Value::Other if key == SERIAL_KEY => Err("is no text".to_owned()),
+            Value::Other if (1..=17).contains(&key) => Err("is not a whole number from 0".to_owned()),
             Value::Other => Ok(()),
         };
         if let Err(wrong) = outcome {
@@ -400,6 +415,8 @@ fn set_option(options: &mut JobOptions, key: u64, value: u64) -> Result<(), Stri
         14 => options.partial_bytes = wide,
         15 if value > 1 => return Err(format!("(unknown_queue) is {value}; there are 0 wait, 1 refuse")),
         15 => options.refuse_unknown_queue = Some(value == 1),
+        SERIAL_KEY => return Err(format!("(serial_key) is {value}, which is no text")),
+        17 => options.serial_jobs = narrow,
         _ => {}
     }
     Ok(())

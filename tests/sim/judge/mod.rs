@@ -13,6 +13,7 @@ use forebay::core::session::Input;
 use forebay::model::{JobId, JobRules, Lease, Level, Now};
 use forebay::wire::command::{PeerKind, ToBroker};
 
+use crate::keys::Lines;
 use crate::known::{Known, Session, Shown};
 use crate::plan::{Fault, Plan, Side};
 use crate::trace::Tally;
@@ -52,6 +53,8 @@ pub(crate) struct Judge {
     /// The highest token of the lives before this one.
     tokens_before: u64,
     pub(crate) written: Written,
+    /// The serial keys of durable jobs.
+    keys: Lines,
     /// Jobs of ours; others are a hostile peer's.
     ours: BTreeSet<JobId>,
     pub(crate) tally: Tally,
@@ -76,6 +79,7 @@ impl Judge {
             tokens: BTreeMap::new(),
             tokens_before: 0,
             written: Written::default(),
+            keys: Lines::default(),
             ours: BTreeSet::new(),
             tally: Tally::default(),
         }
@@ -104,6 +108,7 @@ impl Judge {
     /// The broker has started again on its store.
     fn restart(&mut self, kept: &Kept) {
         self.written.restart(kept, self.clock_jumps);
+        self.keys.restart(kept);
         self.tokens_before = self.tokens.last_key_value().map_or(0, |(token, _)| *token);
         let by_id: BTreeMap<JobId, &KeptJob> = kept.jobs.iter().map(|kept| (kept.job.id, kept)).collect();
         let written = &self.written;
@@ -131,6 +136,11 @@ impl Judge {
     pub(crate) fn hand_over(&mut self, since_us: u64, is_exact: bool, records: &[Record]) -> Vec<JobId> {
         if self.side == Side::Plain {
             self.check_leases(records);
+        }
+        for record in records {
+            if self.keys.see(record) {
+                self.tally.one("jobs behind others of their keys");
+            }
         }
         self.written.hand_over(since_us, is_exact, records)
     }
@@ -170,6 +180,8 @@ impl Judge {
                 && !other.cancelled
                 && other.sequence < job.sequence
                 && (&other.queue, other.rules.priority, &other.owner) == (&job.queue, job.rules.priority, &job.owner)
+                // One that waits for others of its key is passed over.
+                && (other.rules.serial_key.is_none() || other.rules.serial_key == job.rules.serial_key)
                 // It may have expired with nobody told.
                 && other.rules.queue_ms == 0
                 && other.rules.deadline_ms == 0

@@ -69,6 +69,12 @@ impl Prefix {
     /// A C program of `tests/c`, as in `program("claims_worker")`, built once in each test process.
     #[track_caller]
     pub fn program(&self, name: &str) -> PathBuf {
+        self.program_of("tests/c", name)
+    }
+
+    /// The same of another folder of the project.
+    #[track_caller]
+    pub fn program_of(&self, sources: &str, name: &str) -> PathBuf {
         static BUILT: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
         let folder = self.root.with_file_name("programs");
         let program = folder.join(name);
@@ -76,7 +82,8 @@ impl Prefix {
         if built.insert(name.to_owned()) {
             let _alone = Alone::in_folder(self.root.parent().expect("a folder in a folder"));
             fs::create_dir_all(&folder).expect("a folder for programs");
-            let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../c").join(name).with_extension("c");
+            let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+            let source = project.join(sources).join(name).with_extension("c");
             // Put in place whole: another test process may be running the one that is there.
             let fresh = program.with_extension(std::process::id().to_string());
             self.cc(&["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror"], &source, &fresh);

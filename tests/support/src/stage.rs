@@ -29,6 +29,12 @@ impl Stage {
         self.broker.program(self.prefix.program(name))
     }
 
+    /// The same of another folder of the project.
+    #[track_caller]
+    pub fn program_of(&self, sources: &str, name: &str) -> Command {
+        self.broker.program(self.prefix.program_of(sources, name))
+    }
+
     /// An example, such as "examples-c/hello_worker", that finds the broker by itself.
     #[track_caller]
     pub fn example(&self, name: &str) -> Command {

@@ -187,6 +187,8 @@ impl<'a> Arguments<'a> {
                 Some("refuse") => Some(true),
                 Some(other) => return Err(wrong("unknown_queue", other, "wait or refuse")),
             },
+            serial_key: self.take("serial_key").map(Into::into),
+            serial_jobs: self.small_if_said("serial_jobs")?,
         };
         let unset: Vec<String> = self
             .take("unset")

@@ -190,6 +190,8 @@ fn clear(options: &mut JobOptions, key: &str) -> Result<(), Failure> {
         "result_ttl_ms" => options.result_ttl_ms = None,
         "partial_bytes" => options.partial_bytes = None,
         "unknown_queue" => options.refuse_unknown_queue = None,
+        "serial_key" => options.serial_key = None,
+        "serial_jobs" => options.serial_jobs = None,
         _ => {
             return Err(Failure::new(
                 Status::Argument,

@@ -207,6 +207,7 @@ impl JobTable {
             State::Delayed { until_us } => {
                 Some(format!("waits for {} ms", until_us.saturating_sub(now.us).div_ceil(1_000)))
             }
+            State::Behind => Some("waits for others of its serial key".to_owned()),
             State::Leased { .. } => Some("handed to a worker".to_owned()),
             _ => None,
         }

@@ -47,7 +47,7 @@ impl JobTable {
         let more = json!({
             "user": job.asker.owner.user, "note": job.note,
             "losses": job.losses, "releases": job.releases, "suspect": job.suspect,
-            "not_before_ms": not_before_us.map(|at_us| wall_ms_of(now, at_us)),
+            "behind": self.jobs_before(job), "not_before_ms": not_before_us.map(|at_us| wall_ms_of(now, at_us)),
             "kept_until_ms": keep_us.map(|at_us| wall_ms_of(now, at_us)),
             "detail": verdict.map(|verdict| &verdict.detail), "result_bytes": verdict.map(|verdict| verdict.body.len()),
             "rules": options(&JobOptions::from(&*job.rules)),
@@ -75,7 +75,7 @@ pub(super) fn past_whole(now: Now, id: JobId, past: &PastJob) -> Value {
     let mut shown = past_line(now, id, past);
     let more = json!({
         "user": past.owner.user, "note": null, "losses": null, "releases": null, "suspect": null,
-        "not_before_ms": null, "kept_until_ms": null, "detail": null, "result_bytes": null, "rules": null,
+        "behind": null, "not_before_ms": null, "kept_until_ms": null, "detail": null, "result_bytes": null, "rules": null,
         "history": past.history.iter().map(attempt).collect::<Vec<_>>(),
     });
     extend(&mut shown, more);
@@ -86,7 +86,7 @@ pub(super) fn past_whole(now: Now, id: JobId, past: &PastJob) -> Value {
 pub(super) fn queue(name: &QueueName, queue: &Queue) -> Value {
     json!({
         "name": name.as_str(), "ready": queue.ready.len(), "leased": queue.leased,
-        "delayed": queue.jobs - queue.leased - queue.ready.len() as u64, "bytes": queue.bytes, "workers": queue.workers.len(),
+        "delayed": queue.jobs - queue.leased - queue.ready.len() as u64, "behind": queue.behind(), "bytes": queue.bytes, "workers": queue.workers.len(),
         "done": queue.done, "not_done": queue.not_done, "paused": queue.paused, "draining": queue.draining,
     })
 }
@@ -109,6 +109,8 @@ pub(super) fn options(options: &JobOptions) -> Value {
         result_ttl_ms,
         partial_bytes,
         refuse_unknown_queue,
+        serial_key,
+        serial_jobs,
     } = options;
     let numbers = [
         ("priority", priority.map(u64::from)),
@@ -124,6 +126,7 @@ pub(super) fn options(options: &JobOptions) -> Value {
         ("releases", releases.map(u64::from)),
         ("result_ttl_ms", *result_ttl_ms),
         ("partial_bytes", *partial_bytes),
+        ("serial_jobs", serial_jobs.map(u64::from)),
     ];
     let mut shown: Map<String, Value> =
         numbers.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.into()))).collect();
@@ -137,6 +140,9 @@ pub(super) fn options(options: &JobOptions) -> Value {
     }
     if let Some(refuse) = refuse_unknown_queue {
         shown.insert("unknown_queue".into(), if *refuse { "refuse" } else { "wait" }.into());
+    }
+    if let Some(key) = serial_key {
+        shown.insert("serial_key".into(), (&**key).into());
     }
     Value::Object(shown)
 }
@@ -167,6 +173,7 @@ fn stage_of(job: &Job) -> &'static str {
     match &job.state {
         State::Delayed { .. } => "delayed",
         State::Queued => "queued",
+        State::Behind => "behind",
         State::Leased { .. } => "leased",
         State::Running { .. } => "running",
         State::Held => "held",
