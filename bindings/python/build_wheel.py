@@ -43,6 +43,10 @@ Requires-Python: >=3.9
 Requires-Dist: msgpack>=1.0
 Provides-Extra: numpy
 Requires-Dist: numpy; extra == "numpy"
+Provides-Extra: store
+Requires-Dist: fsspec>=2023.1; extra == "store"
+Provides-Extra: progress
+Requires-Dist: tqdm>=4.60; extra == "progress"
 Classifier: Operating System :: POSIX :: Linux
 Classifier: Programming Language :: Python :: 3
 Classifier: Typing :: Typed

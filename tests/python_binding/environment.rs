@@ -2,6 +2,7 @@
 //!
 //! Invariant: nothing comes from the network, and nothing of the source folder is imported.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -17,8 +18,11 @@ pub(crate) struct Environment {
     pub(crate) wheel: String,
 }
 
-/// The one environment of the tests that run now. `None` when Python, its venv or the wheel of msgpack is not there, which
-/// is a skip by name.
+/// What the package and its extras need, each a wheel.
+const NEEDED: [&str; 4] = ["msgpack", "numpy", "fsspec", "tqdm"];
+
+/// The one environment of the tests that run now. `None` when Python, its venv or a wheel is not there, which is a skip by
+/// name.
 pub(crate) fn environment() -> Option<Arc<Environment>> {
     static SHARED: Mutex<Weak<Environment>> = Mutex::new(Weak::new());
     let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
@@ -29,8 +33,9 @@ pub(crate) fn environment() -> Option<Arc<Environment>> {
         Ok(wheels) => wheels,
         Err(why) => {
             skip(&format!(
-                "{why}; the Python package needs python3 with venv (Debian: python3-venv) and a folder with the wheels of \
-                 msgpack and numpy: pip download -d WHEELS msgpack numpy; FOREBAY_WHEELS=WHEELS"
+                "{why}; the Python package's tests need python3 with venv (Debian: python3-venv) and a folder with \
+                 wheels: pip download -d WHEELS {}; FOREBAY_WHEELS=WHEELS",
+                NEEDED.join(" ")
             ));
             return None;
         }
@@ -52,8 +57,14 @@ fn what_is_needed() -> Result<PathBuf, String> {
     if !output.status.success() {
         return Err(String::from_utf8_lossy(&output.stderr).trim().to_owned());
     }
-    let wheels = std::env::var_os("FOREBAY_WHEELS").ok_or("FOREBAY_WHEELS names no folder")?;
-    Ok(wheels.into())
+    let wheels = PathBuf::from(std::env::var_os("FOREBAY_WHEELS").ok_or("FOREBAY_WHEELS names no folder")?);
+    let listed = fs::read_dir(&wheels).map_err(|error| format!("{}: {error}", wheels.display()))?;
+    let names: Vec<String> =
+        listed.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    match NEEDED.iter().find(|needed| !names.iter().any(|name| name.starts_with(&format!("{needed}-")))) {
+        Some(missing) => Err(format!("{} has no wheel of {missing}", wheels.display())),
+        None => Ok(wheels),
+    }
 }
 
 impl Environment {
@@ -68,7 +79,8 @@ impl Environment {
         let environment = Environment { folder, wheel };
         let mut pip =
             environment.python(&["-m", "pip", "install", "-q", "--disable-pip-version-check", "--no-index"]);
-        pip.arg("--find-links").arg(wheels).arg(environment.folder.join(&environment.wheel)).arg("numpy");
+        let wheel = environment.folder.join(&environment.wheel);
+        pip.arg("--find-links").arg(wheels).arg(format!("{}[numpy,store,progress]", wheel.display()));
         run(&mut pip, SOON * 4).success();
         environment
     }

@@ -6,6 +6,7 @@ mod table;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::SystemTime;
 
 use environment::environment;
 use support::header::root;
@@ -227,6 +228,108 @@ print(*said, sep=', ')
         run(&mut environment.python_at(&broker, &["-c", program, address, &folder]), SOON * 2).success();
     assert_eq!(said.text(), "504 Gateway Timeout, 413 Content Too Large\n");
     worker.stop(SOON).success();
+}
+
+/// What Python has put away, a command of a worker host reads by its key, and puts its result away for Python.
+#[test]
+fn payloads_by_reference_for_a_command() {
+    let Some(environment) = environment() else { return };
+    let broker = Broker::start(binary!());
+    let store = support::Folder::new();
+    let mut worker = command(prefix!().root().join("bin/forebay"));
+    worker.args([
+        "worker",
+        "--queue",
+        "sort",
+        "--retrieve",
+        r#"cat "$STORE/${FOREBAY_KEY#forebay-stored:}""#,
+    ]);
+    let save = [
+        r#"cat > "$STORE/$$""#,
+        r#"key=$(sha256sum < "$STORE/$$")"#,
+        r#"mv "$STORE/$$" "$STORE/${key%% *}""#,
+        r#"printf %s "forebay-stored:${key%% *}""#,
+    ];
+    let save = save.join(" && ");
+    worker.args(["--save", &save, "--", "sort"]).env("STORE", store.path()).env("LC_ALL", "C");
+    let worker = Process::start(worker.env("FOREBAY_BROKER", broker.endpoint()));
+    let program = "
+import sys, forebay
+store = forebay.FsspecStore('file://' + sys.argv[1], above=0)
+lines = b''.join(b'%d\\n' % (i * 7919 % 10000) for i in range(10000, 20000))
+with forebay.Client(store=store) as client:
+    result = client.submit('sort', lines).wait(60)
+    assert result.value() == b''.join(sorted(lines.splitlines(keepends=True))), result.value()
+";
+    let folder = store.path().display().to_string();
+    run(&mut environment.python_at(&broker, &["-c", program, &folder]), SOON * 2).success();
+    worker.stop(SOON).success();
+}
+
+/// A run followed by asyncio, with a bar; one that fails says so.
+#[test]
+fn a_program_takes_steps_as_they_end() {
+    let Some(environment) = environment() else { return };
+    let broker = Broker::start(binary!());
+    let folder = support::Folder::new();
+    let files: Vec<_> = ["b\nd\nf\n", "e\nc\n", "a\n"]
+        .iter()
+        .enumerate()
+        .map(|(number, text)| {
+            let file = folder.join(&format!("{number}.txt"));
+            fs::write(&file, text).unwrap();
+            file
+        })
+        .collect();
+    let merge = |arguments: &[PathBuf]| {
+        let mut python = environment.python_at(&broker, &[]);
+        run(python.arg(source("examples/as_they_end.py")).arg("--progress").args(arguments), SOON * 2)
+    };
+    let said = merge(&files).success();
+    assert_eq!(said.text(), "a\nb\nc\nd\ne\nf\n");
+    let told = said.error_text();
+    for expected in ["0.txt: 3 lines", "1.txt: 2 lines", "2.txt: 1 lines", "merge: 6 lines", "4/4"] {
+        assert!(told.contains(expected), "no {expected} in {told}");
+    }
+    let said = merge(&[files[0].clone(), folder.join("missing.txt")]).code(1);
+    let told = said.error_text();
+    assert!(told.contains("JobFailed") && told.contains("missing.txt"), "{told}");
+}
+
+/// Files go through a payload store; what is old there is swept.
+#[test]
+fn a_program_carries_files_by_reference() {
+    let Some(environment) = environment() else { return };
+    let broker = Broker::start(binary!());
+    let (store, folder) = (support::Folder::new(), support::Folder::new());
+    let old = store.join(&"0".repeat(64));
+    fs::write(&old, "nobody reads this any more").unwrap();
+    fs::File::options().append(true).open(&old).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
+    let file = folder.join("zeros");
+    fs::write(&file, vec![0; 200_000]).unwrap();
+    let mut python = environment.python_at(&broker, &[]);
+    python
+        .arg(source("examples/by_reference.py"))
+        .arg(format!("file://{}", store.path().display()))
+        .arg(&file);
+    let said = run(&mut python, SOON * 2).success().text();
+    assert!(said.starts_with("zeros: ") && said.ends_with(" bytes\n1 swept\n"), "{said}");
+    assert!(folder.join("zeros.xz").exists());
+    let kept = fs::read_dir(store.path()).unwrap().count();
+    assert_eq!(kept, 1, "the file is put away, and its small result travels");
+}
+
+/// Each example of the package is run by a test here.
+#[test]
+fn every_example_is_run() {
+    let tests = include_str!("main.rs");
+    for entry in fs::read_dir(source("examples")).unwrap() {
+        let name = entry.unwrap().file_name().to_string_lossy().into_owned();
+        if !name.ends_with(".py") {
+            continue;
+        }
+        assert!(tests.contains(&format!("source(\"examples/{name}\")")), "no test runs {name}");
+    }
 }
 
 /// Ten documents from a web server of this machine, each fetched, read and counted by steps of one run; and its picture.

@@ -19,6 +19,7 @@ and elsewhere
 from ._c import HINT_DRAINING, HINT_SOFT_LIMIT, STOP_CANCELLED, STOP_LEASE_LOST, STOP_RUN_TIME
 from ._library import version as library_version
 from .aio import AsyncClient, AsyncJob
+from .aio_run import AsyncCollector, AsyncResults, AsyncRun
 from .broker import Broker
 from .client import Client
 from .cluster import Cluster, EagerClient
@@ -52,6 +53,8 @@ from .errors import (
     Outcome,
     OutOfMemoryError,
     PanicError,
+    PayloadMissingError,
+    PayloadStoreError,
     ProtocolError,
     Release,
     RemoteTraceback,
@@ -65,11 +68,14 @@ from .errors import (
     UnconfirmedError,
     UnsupportedError,
 )
+from .fsspec_store import FsspecStore
 from .future import JobFuture
 from .graph import Step
 from .job import Job
 from .pipeline import Pipeline
 from .result import Result
+from .run import Run, StepResult
+from .stored import PayloadStore
 from .worker import Worker
 
 __version__ = library_version()
@@ -78,7 +84,10 @@ __all__ = [
     "AddressError",
     "ArgumentError",
     "AsyncClient",
+    "AsyncCollector",
     "AsyncJob",
+    "AsyncResults",
+    "AsyncRun",
     "Broker",
     "BusyError",
     "Client",
@@ -93,6 +102,7 @@ __all__ = [
     "ForkedError",
     "Collector",
     "Frames",
+    "FsspecStore",
     "HINT_DRAINING",
     "HINT_SOFT_LIMIT",
     "InUseError",
@@ -114,16 +124,21 @@ __all__ = [
     "OutOfMemoryError",
     "Outcome",
     "PanicError",
+    "PayloadMissingError",
+    "PayloadStore",
+    "PayloadStoreError",
     "Pipeline",
     "ProtocolError",
     "Release",
     "RemoteTraceback",
     "Result",
+    "Run",
     "STOP_CANCELLED",
     "STOP_LEASE_LOST",
     "STOP_RUN_TIME",
     "StateError",
     "Step",
+    "StepResult",
     "Stopped",
     "StoreError",
     "StoreFullError",

@@ -19,6 +19,7 @@ from ._library import call, lib
 from .errors import ArgumentError, Error, error_of
 from .options import Options, family, pointer
 from .result import Result
+from .stored import PayloadStore
 
 log = logging.getLogger("forebay")
 
@@ -53,7 +54,10 @@ class Watcher(Protocol):
 class Desk:
     """One handle of the library with the watchers of its jobs."""
 
-    def __init__(self, endpoint: Optional[str], options: Mapping[str, Any]) -> None:
+    def __init__(
+        self, endpoint: Optional[str], options: Mapping[str, Any], store: Optional[PayloadStore] = None
+    ) -> None:
+        self.store = store
         client = ctypes.POINTER(_c.forebay_client_t)()
         chosen = family("client", options)
         call(
@@ -111,7 +115,8 @@ class Desk:
             result = Result(
                 ctypes.POINTER(_c.forebay_result_t).from_buffer_copy(
                     results, i * ctypes.sizeof(ctypes.c_void_p)
-                )
+                ),
+                self.store,
             )
             is_last = result.kind in (_c.KIND_RESULT, _c.KIND_REFUSED)
             watcher = self._watchers.pop(result.tag, None) if is_last else self._watchers.get(result.tag)

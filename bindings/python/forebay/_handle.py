@@ -8,7 +8,7 @@ from __future__ import annotations
 import ctypes
 import threading
 from concurrent.futures import Future
-from typing import Any, Callable, Optional
+from typing import Any, Callable, Optional, Tuple
 
 from . import _c
 from ._library import Forgetful, call, lib, milliseconds
@@ -83,14 +83,20 @@ class Handle(Forgetful):
             getattr(lib, f"forebay_{self.kind}_free")(pointer)
 
     def wait(self, function: Any, *arguments: Any, timeout: Any) -> Any:
-        """Calls a function that waits and hands a result over, so that Ctrl-C ends it. None: the time was over."""
+        """Calls a function that waits and hands a result over, so that Ctrl-C ends it. None: the time was over, or there
+        will be none."""
+        return self.told(function, *arguments, timeout=timeout)[1]
+
+    def told(self, function: Any, *arguments: Any, timeout: Any) -> "Tuple[int, Any]":
+        """The same with the status, which says why there is none."""
         out = ctypes.POINTER(_c.forebay_result_t)()
 
         def inside() -> int:
             with self as pointer:
                 return call(function, pointer, *arguments, milliseconds(timeout), ctypes.byref(out))
 
-        return out if apart(self, inside) == _c.OK else None
+        status = apart(self, inside)
+        return status, out if status == _c.OK else None
 
     def do(self, function: Any, *arguments: Any, timeout: Any, behind: Any = ()) -> None:
         """Calls a function that waits until something is done, so that Ctrl-C ends it. `behind` stands behind the timeout."""

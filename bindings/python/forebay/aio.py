@@ -7,21 +7,40 @@ from __future__ import annotations
 
 import asyncio
 import collections
-import json
-from typing import Any, AsyncIterable, AsyncIterator, Deque, Dict, Generator, Iterable, Optional, Set, Union
+from concurrent.futures import ThreadPoolExecutor
+from typing import (
+    Any,
+    AsyncIterable,
+    AsyncIterator,
+    Deque,
+    Dict,
+    Generator,
+    Iterable,
+    List,
+    Optional,
+    Set,
+    Union,
+)
 from uuid import UUID
 
-from . import _c, _desk
+from . import _c, _desk, _requests
 from ._desk import Desk
 from ._library import lib
+from ._requests import id_of
+from .aio_run import AsyncCollector, AsyncRun, Waiter
 from .caller import GRACE_S, ROOM_S, too_late, unconfirmed
-from .client import id_of, no_broker, result_of, stats_of
-from .codec import Headers
-from .errors import BusyError, Error, JobError, Outcome, error_of
+from .client import no_broker, stats_of
+from .codec import Bytes, Encoded, Headers
+from .collector import Collector
+from .errors import BusyError, Error, JobError, Outcome, TimedOut, error_of
 from .future import News, Seconds, seconds_of
-from .options import Options, pointer
+from .pipeline import Pipeline
 from .result import Result
+from .run import until
+from .stored import PayloadStore, encode_into
 
+# Waits at once, beside the loop.
+_THREADS_MAX = 32
 # Pieces of news after which other tasks get their turn.
 _TURNS_MAX = 8
 
@@ -45,7 +64,7 @@ class AsyncJob:
         return self._value().__await__()
 
     async def _value(self) -> Any:
-        return (await self.wait()).value()
+        return await self._client._value(await self.wait())
 
     async def wait(self) -> Result:
         """How the job ended, whatever its outcome."""
@@ -95,8 +114,12 @@ def _looked_at(future: "asyncio.Future[Any]") -> None:
 class AsyncClient:
     """A connection that submits jobs, for asyncio. Arguments as for Client."""
 
-    def __init__(self, endpoint: Optional[str] = None, **options: Any) -> None:
-        self._desk = Desk(endpoint, options)
+    def __init__(
+        self, endpoint: Optional[str] = None, *, store: Optional[PayloadStore] = None, **options: Any
+    ) -> None:
+        self._desk = Desk(endpoint, options, store)
+        # For what the library waits for and for the payload store; jobs need none of them.
+        self._threads = ThreadPoolExecutor(_THREADS_MAX, "forebay-wait")
         self._loop: Optional[asyncio.AbstractEventLoop] = None
         self._fd = -1
 
@@ -169,7 +192,7 @@ class AsyncClient:
         if result.outcome == Outcome.EXPIRED and timeout is not None and no_broker(self._desk):
             # A client that has no broker sees by itself that the deadline passed, or the loop does: it is all the same.
             raise too_late(job.id, queue, timeout, no_broker(self._desk))
-        return result.value()
+        return await self._value(result)
 
     async def submit(
         self,
@@ -223,7 +246,7 @@ class AsyncClient:
                     return
                 job = await _first(line, waits, ordered)
                 try:
-                    value = (await job.wait()).value()
+                    value = await self._value(await job.wait())
                 except (JobError, Error) as error:
                     if not return_exceptions:
                         raise
@@ -235,49 +258,104 @@ class AsyncClient:
 
     async def ready(self, timeout: Seconds = None) -> None:
         """Waits until the broker has welcomed this client."""
-        await self._apart(self._desk.handle.do, lib.forebay_client_ready, timeout=timeout)
+        await self._done(timeout, lib.forebay_client_ready)
 
     async def wait_workers(self, queue: str, n: int = 1, timeout: Seconds = None) -> None:
         """Waits until at least `n` workers have registered a queue."""
-        await self._apart(
-            self._desk.handle.do, lib.forebay_client_wait_workers, queue.encode(), n, timeout=timeout
-        )
+        await self._done(timeout, lib.forebay_client_wait_workers, queue.encode(), n)
 
     async def cancel(self, id: UUID, reason: Optional[str] = None, timeout: Seconds = 10) -> None:
         """Cancels a job, as Client.cancel does."""
-        await self._apart(
-            self._desk.handle.do,
-            lib.forebay_client_cancel,
-            id_of(id),
-            reason and reason.encode(),
-            timeout=timeout,
-        )
+        await self._apart(_requests.cancel, self._desk, id, reason, timeout)
 
     async def peek(self, id: UUID, timeout: Seconds = 10) -> Result:
         """How a job stands, without taking its result."""
-        told = await self._apart(self._desk.handle.wait, lib.forebay_client_peek, id_of(id), timeout=timeout)
-        return result_of(told, "the broker has not answered", timeout)
+        result: Result = await self._apart(_requests.peek, self._desk, id, timeout)
+        return result
 
     async def admin(self, command: str, timeout: Seconds = 10, **arguments: Any) -> Any:
         """An operator's command, as Client.admin does."""
-        chosen = Options({f"admin.{key}": value for key, value in arguments.items()})
-        told = await self._apart(
-            self._desk.handle.wait,
-            lib.forebay_client_admin,
-            command.encode(),
-            pointer(chosen),
-            timeout=timeout,
-        )
-        return json.loads(result_of(told, "the broker has not answered", timeout).data)
+        return await self._apart(_requests.admin, self._desk, command, timeout, arguments)
 
     def stats(self) -> Dict[str, Any]:
         """What this client has counted."""
         return stats_of(self._desk.handle)
 
-    async def _apart(self, function: Any, *arguments: Any, timeout: Seconds) -> Any:
+    async def run(
+        self,
+        pipeline: Pipeline,
+        *,
+        timeout: Seconds = 30,
+        id: Optional[UUID] = None,
+        headers: Optional[Headers] = None,
+        context: Optional[Bytes] = None,
+        **rules: Any,
+    ) -> AsyncRun:
+        """Hands a pipeline in, waits until the broker holds its run, and gives the run, as Client.run does."""
+        arguments = (timeout, id, headers, context, rules)
+        return AsyncRun(self, await self._apart(_requests.run, self._desk, pipeline, *arguments))
+
+    async def add(
+        self,
+        run: UUID,
+        stage: str,
+        payloads: Iterable[Any],
+        *,
+        queue: Optional[str] = None,
+        timeout: Seconds = 30,
+        headers: Optional[Headers] = None,
+        **rules: Any,
+    ) -> List[UUID]:
+        """Adds a job for each payload to an open stage of a run, as Client.add does."""
+        jobs, arguments = list(payloads), (timeout, queue, headers, rules)
+        ids: List[UUID] = await self._apart(_requests.add, self._desk, run, stage, jobs, *arguments)
+        return ids
+
+    async def close_stage(
+        self, run: UUID, stage: str, count: Optional[int] = None, timeout: Seconds = 30
+    ) -> None:
+        """Closes an open stage of a run, as Client.close_stage does."""
+        await self._apart(_requests.close_stage, self._desk, run, stage, count, timeout)
+
+    async def set_context(self, run: UUID, context: Bytes, timeout: Seconds = 30) -> None:
+        """Gives a run its context, as Client.set_context does."""
+        await self._apart(_requests.set_context, self._desk, run, context, timeout)
+
+    def collect(self, run: UUID, stage: str, name: str, in_order: bool = False) -> AsyncCollector:
+        """A collector of the results of a collected stage, as Client.collect makes; `async for` goes through them."""
+        return AsyncCollector(self, Collector(self, run, stage, name, in_order))
+
+    async def acked(self, run: UUID, stage: str, after: int = 0, timeout: Seconds = None) -> Optional[Result]:
+        """What the collector of a stage said with its acknowledgement number `after` + 1, as Client.acked tells."""
+        ask = lambda seconds: _requests.acked(self._desk, run, stage, after, seconds)  # noqa: E731
+        told = await Waiter(self._threads, ask).get(until(timeout))
+        return None if told is None else told[0]
+
+    async def _done(self, timeout: Seconds, function: Any, *arguments: Any) -> None:
+        """Waits until something is the case."""
+
+        def ask(seconds: float) -> Optional[bool]:
+            try:
+                self._desk.handle.do(function, *arguments, timeout=seconds)
+            except TimedOut:
+                return None
+            return True
+
+        if await Waiter(self._threads, ask).get(until(timeout)) is None:
+            raise TimedOut(f"nothing came within {timeout} s")
+
+    async def _apart(self, function: Any, *arguments: Any) -> Any:
         """Runs a call that waits beside the loop."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(None, lambda: function(*arguments, timeout=timeout))
+        return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
+
+    async def _value(self, result: Result) -> Any:
+        """What the handler returned; the loop does not wait for the payload store."""
+        if self._desk.store is not None:
+            await self._apart(result._bring)
+        return result.value()
+
+    def _its_desk(self) -> Desk:
+        return self._desk
 
     async def _start(
         self,
@@ -291,6 +369,8 @@ class AsyncClient:
         on_partial: News,
     ) -> AsyncJob:
         self._watch()
+        if self._desk.store is not None and not isinstance(payload, Encoded):
+            payload = await self._apart(encode_into, self._desk.store, payload)
         job = AsyncJob(self, queue, on_progress, on_partial)
         want |= _desk.RESULT | _desk.REFUSED
         want |= _desk.PROGRESS if on_progress else 0

@@ -17,17 +17,19 @@ import weakref
 from typing import Any, Dict, Iterable, List, Optional
 from uuid import UUID
 
-from . import _c, _desk
-from ._desk import Desk, Submission, run_settings
+from . import _c, _desk, _requests
+from ._desk import Desk
 from ._library import Forgetful, call, lib
+from ._requests import id_of
 from .caller import ROOM_S, Caller
-from .codec import CONTEXT, Bytes, Headers, address
+from .codec import Bytes, Headers
 from .collector import Collector
 from .errors import BusyError, Error, TimedOut, error_of
 from .future import JobFuture, News, Seconds
-from .options import Options, pointer
 from .pipeline import Pipeline
 from .result import Result
+from .run import Run
+from .stored import PayloadStore, encode_into
 
 
 class Client(Caller, Forgetful):
@@ -35,16 +37,20 @@ class Client(Caller, Forgetful):
 
     `endpoint`: None, $FOREBAY_BROKER, else the default one. It opens at once and finds the broker by itself, also after a
     restart. `options` are the keys of the family "client" in docs/OPTIONS.md without its name, such as `name="web-3"`.
+    `store` is where payloads are put away that are large, and where workers put such results; give them the same.
     """
 
-    def __init__(self, endpoint: Optional[str] = None, **options: Any) -> None:
+    def __init__(
+        self, endpoint: Optional[str] = None, *, store: Optional[PayloadStore] = None, **options: Any
+    ) -> None:
         super().__init__()
         self._endpoint = endpoint
+        self._store = store
         self._options = options
         self._lock = threading.Lock()
         self._taker: Optional[threading.Thread] = None
         self._is_closed = False
-        self._desk: Optional[Desk] = Desk(endpoint, options)
+        self._desk: Optional[Desk] = Desk(endpoint, options, store)
         _clients.add(self)
 
     def _forget(self) -> None:
@@ -73,7 +79,7 @@ class Client(Caller, Forgetful):
         return f"<forebay.Client {self._endpoint or 'at the default broker'}, {self.state}>"
 
     def __reduce__(self) -> Any:
-        return _opened, (type(self), self._endpoint, self._options)
+        return _opened, (type(self), self._endpoint, self._store, self._options)
 
     def close(self) -> None:
         """Closes the connection: waits up to client.linger_ms for what is still to be sent. Jobs the broker holds run on;
@@ -104,12 +110,10 @@ class Client(Caller, Forgetful):
 
     def wait(self, id: UUID, timeout: Seconds = None) -> Result:
         """The result of a job that this process has no future of, submitted under this client's name before."""
-        handle = self._its_desk().handle
-        return result_of(
-            handle.wait(lib.forebay_client_wait, id_of(id), timeout=timeout),
-            f"the job {id} has not ended",
-            timeout,
-        )
+        result = _requests.wait(self._its_desk(), id, timeout)
+        if result is None:
+            raise TimedOut(f"the job {id} has not ended in {timeout} s")
+        return result
 
     def run(
         self,
@@ -118,25 +122,16 @@ class Client(Caller, Forgetful):
         timeout: Seconds = 30,
         id: Optional[UUID] = None,
         headers: Optional[Headers] = None,
-        context: Optional[bytes] = None,
+        context: Optional[Bytes] = None,
         **rules: Any,
-    ) -> UUID:
-        """Hands a pipeline in, waits until the broker holds its run, and gives the run's id, for `wait` and `cancel`.
+    ) -> Run:
+        """Hands a pipeline in, waits until the broker holds its run, and gives the run, which is its id too.
 
         `rules` are for the run as a whole, such as `deadline_ms` and `level`. The run's result has the results of the steps
         that no other needs as its frames. `context`, up to 2,000 bytes, is what each handler finds as `job.context`.
         """
-        if context is not None:
-            headers = {**(headers or {}), CONTEXT: context}
-        run, settings = _c.forebay_id_t(), run_settings(headers, id, rules)
-        self._its_desk().handle.do(
-            lib.forebay_client_run,
-            pipeline.pointer,
-            ctypes.byref(settings.struct),
-            timeout=timeout,
-            behind=(ctypes.byref(run),),
-        )
-        return UUID(bytes=bytes(run.bytes))
+        made = _requests.run(self._its_desk(), pipeline, timeout, id, headers, context, rules)
+        return Run(self, made)
 
     def add(
         self,
@@ -150,33 +145,15 @@ class Client(Caller, Forgetful):
         **rules: Any,
     ) -> List[UUID]:
         """Adds a job for each payload to an open stage of a run, waits until the broker holds them, and gives their ids."""
-        jobs = [Submission(queue or "", payload, headers, None, rules) for payload in payloads]
-        structs = (_c.forebay_submit_t * len(jobs))(*(job.struct for job in jobs))
-        for struct in structs:
-            struct.queue = queue.encode() if queue else None
-        ids = (_c.forebay_id_t * len(jobs))()
-        self._its_desk().handle.do(
-            lib.forebay_stage_add,
-            id_of(run),
-            stage.encode(),
-            structs,
-            len(jobs),
-            timeout=timeout,
-            behind=(ids, None),
-        )
-        return [UUID(bytes=bytes(id.bytes)) for id in ids]
+        return _requests.add(self._its_desk(), run, stage, payloads, timeout, queue, headers, rules)
 
     def close_stage(self, run: UUID, stage: str, count: Optional[int] = None, timeout: Seconds = 30) -> None:
         """Closes an open stage of a run, to which `count` jobs were added in all: StateError when it has another number."""
-        number = -1 if count is None else count
-        self._its_desk().handle.do(
-            lib.forebay_stage_close, id_of(run), stage.encode(), number, timeout=timeout
-        )
+        _requests.close_stage(self._its_desk(), run, stage, count, timeout)
 
     def set_context(self, run: UUID, context: Bytes, timeout: Seconds = 30) -> None:
         """Gives a run its context, up to 2,000 bytes, which each handler finds as `job.context`; a held run begins."""
-        where, length, _kept = address(context)
-        self._its_desk().handle.do(lib.forebay_run_context, id_of(run), where, length, timeout=timeout)
+        _requests.set_context(self._its_desk(), run, context, timeout)
 
     def collect(self, run: UUID, stage: str, name: str, in_order: bool = False) -> Collector:
         """A collector of the results of a collected stage, known by `name`: as the jobs end, or in the order of their adding."""
@@ -187,23 +164,15 @@ class Client(Caller, Forgetful):
 
         None when the time is over, and when there will be none.
         """
-        handle = self._its_desk().handle
-        out = handle.wait(lib.forebay_stage_acked, id_of(run), stage.encode(), after, timeout=timeout)
-        return None if out is None else Result(out)
+        told = _requests.acked(self._its_desk(), run, stage, after, timeout)
+        return None if told is None else told[0]
 
     def peek(self, id: UUID, timeout: Seconds = 10) -> Result:
         """How a job stands, without taking its result."""
-        handle = self._its_desk().handle
-        return result_of(
-            handle.wait(lib.forebay_client_peek, id_of(id), timeout=timeout),
-            "the broker has not answered",
-            timeout,
-        )
+        return _requests.peek(self._its_desk(), id, timeout)
 
     def cancel(self, id: UUID, reason: Optional[str] = None, timeout: Seconds = 10) -> None:
-        self._its_desk().handle.do(
-            lib.forebay_client_cancel, id_of(id), reason and reason.encode(), timeout=timeout
-        )
+        _requests.cancel(self._its_desk(), id, reason, timeout)
 
     def wait_workers(self, queue: str, n: int = 1, timeout: Seconds = None) -> None:
         """Waits until at least `n` workers have registered a queue."""
@@ -211,10 +180,7 @@ class Client(Caller, Forgetful):
 
     def admin(self, command: str, timeout: Seconds = 10, **arguments: Any) -> Any:
         """An operator's command of docs/ADMIN.md, such as `admin("queue.list", queue="resize")`: what its JSON says."""
-        chosen = Options({f"admin.{key}": value for key, value in arguments.items()})
-        handle = self._its_desk().handle
-        told = handle.wait(lib.forebay_client_admin, command.encode(), pointer(chosen), timeout=timeout)
-        return json.loads(result_of(told, "the broker has not answered", timeout).data)
+        return _requests.admin(self._its_desk(), command, timeout, arguments)
 
     def stats(self) -> Dict[str, Any]:
         """What this client has counted."""
@@ -228,7 +194,7 @@ class Client(Caller, Forgetful):
             if self._is_closed:
                 raise error_of(_c.ERR_CLOSED, "the client is closed")
             if self._desk is None:
-                self._desk = Desk(self._endpoint, self._options)
+                self._desk = Desk(self._endpoint, self._options, self._store)
             return self._desk
 
     def _start(
@@ -245,6 +211,7 @@ class Client(Caller, Forgetful):
     ) -> JobFuture:
         desk = self._its_desk()
         self._take_news(desk)
+        payload = encode_into(desk.store, payload)
         future = JobFuture(self, queue, on_progress, on_partial)
         want |= _desk.RESULT | _desk.REFUSED
         want |= _desk.PROGRESS if on_progress else 0
@@ -315,18 +282,10 @@ def stats_of(handle: Any) -> Dict[str, Any]:
     return counted
 
 
-def result_of(pointer: Any, what: str, timeout: Seconds) -> Result:
-    if pointer is None:
-        raise TimedOut(f"{what} in {timeout} s")
-    return Result(pointer)
-
-
-def id_of(id: UUID) -> Any:
-    return _c.forebay_id_t((ctypes.c_uint8 * 16)(*id.bytes))
-
-
-def _opened(kind: Any, endpoint: Optional[str], options: Dict[str, Any]) -> Any:
-    return kind(endpoint, **options)
+def _opened(
+    kind: Any, endpoint: Optional[str], store: Optional[PayloadStore], options: Dict[str, Any]
+) -> Any:
+    return kind(endpoint, store=store, **options)
 
 
 _clients: "weakref.WeakSet[Client]" = weakref.WeakSet()

@@ -55,7 +55,7 @@ class EagerClient(Caller):
         on_partial: News,
         seconds: Optional[float],
     ) -> JobFuture:
-        job = Job.test(queue, payload, headers=headers, id=id, **rules)
+        job = Job.test(queue, payload, headers=headers, id=id, store=self._worker.store, **rules)
         future = JobFuture(self, queue, on_progress, on_partial)
         future.id = job.id
         self._worker.handle(job)
@@ -93,7 +93,7 @@ class Cluster:
             self.endpoint = self.broker.endpoint
             if not worker.processes:
                 self._start_worker(self.endpoint)
-            self.client = Client(self.endpoint)
+            self.client = Client(self.endpoint, store=worker.store)
         except BaseException:
             self.close()
             raise

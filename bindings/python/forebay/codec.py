@@ -12,7 +12,7 @@ from __future__ import annotations
 import ctypes
 import datetime as dt
 import sys
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 from uuid import UUID
 
 import msgpack
@@ -37,6 +37,14 @@ class Frames(List[bytes]):
     """Bytes in several parts, which stay apart on their way."""
 
 
+class Encoded(NamedTuple):
+    """A value as it travels."""
+
+    frames: Sequence[Any]
+    marks: Dict[str, bytes]
+    """The headers that say how to read them."""
+
+
 def pack(value: Any) -> bytes:
     """A value as msgpack in one piece, as for Job.send."""
     return bytes(_Packer(apart=False).pack(value))
@@ -47,15 +55,17 @@ def unpack(data: Bytes) -> Any:
     return _unpack(data, lambda index: b"")
 
 
-def encode(value: Any) -> "Tuple[Sequence[Any], Dict[str, bytes]]":
-    """The frames of a value, and the headers that say how to read them."""
+def encode(value: Any) -> Encoded:
+    """A value as it travels; what is encoded already is left as it is."""
+    if isinstance(value, Encoded):
+        return value
     if isinstance(value, (bytes, bytearray, memoryview)):
-        return [value], {}
+        return Encoded([value], {})
     if isinstance(value, Frames):
-        return list(value), {}
+        return Encoded(list(value), {})
     packer = _Packer(apart=True)
     head = packer.pack(value)
-    return [head, *packer.apart], {HEADER: MSGPACK}
+    return Encoded([head, *packer.apart], {HEADER: MSGPACK})
 
 
 def decode(frames: int, frame: "Callable[[int], Any]", encoding: Optional[bytes]) -> Any:
@@ -95,7 +105,7 @@ class _Packer:
         if extension is not None:
             code, fields = extension
             return msgpack.ExtType(code, msgpack.packb(fields(value)))
-        if kind is UUID:
+        if isinstance(value, UUID):
             return msgpack.ExtType(_UUID, value.bytes)
         if isinstance(value, (tuple, list)) and not hasattr(value, "_fields"):
             return list(value)

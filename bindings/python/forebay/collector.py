@@ -6,7 +6,7 @@ Invariant: the library keeps the order and the acknowledgements; a result that w
 from __future__ import annotations
 
 import ctypes
-from typing import TYPE_CHECKING, Iterator, Optional
+from typing import TYPE_CHECKING, Iterator, Optional, Union
 from uuid import UUID
 
 from . import _c, codec
@@ -17,6 +17,7 @@ from .future import Seconds
 from .result import Result
 
 if TYPE_CHECKING:
+    from .aio import AsyncClient
     from .client import Client
 
 
@@ -25,19 +26,23 @@ class Collector:
 
         with client.collect(run, "pages", "indexer") as collector:
             for result in collector:
-                index(result.value)
+                index(result.value())
                 collector.ack(result)
 
     Going through it ends behind the last result. One that comes back under its name is handed what it did not acknowledge.
     """
 
-    def __init__(self, client: "Client", run: UUID, stage: str, name: str, in_order: bool) -> None:
+    def __init__(
+        self, client: "Union[Client, AsyncClient]", run: UUID, stage: str, name: str, in_order: bool
+    ) -> None:
         # The client's connection has to outlive what is asked over it.
         self._client = client
         pointer = ctypes.POINTER(_c.forebay_collector_t)()
         id = _c.forebay_id_t((ctypes.c_uint8 * 16)(*run.bytes))
         flags = _c.COLLECT_IN_ORDER if in_order else 0
-        with client._its_desk().handle as opened:
+        desk = client._its_desk()
+        self._store = desk.store
+        with desk.handle as opened:
             call(
                 lib.forebay_collector_open,
                 opened,
@@ -74,7 +79,7 @@ class Collector:
             return status
 
         if apart(self._handle, inside) == _c.OK:
-            return Result(out)
+            return Result(out, self._store)
         if status == _c.DRAINED:
             return None
         raise TimedOut(f"no result came within {timeout} s")

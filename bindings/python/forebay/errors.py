@@ -180,6 +180,14 @@ class StoreFullError(Error):
     status = -23
 
 
+class PayloadMissingError(NotFoundError):
+    """A payload store has nothing under a key that came."""
+
+
+class PayloadStoreError(StoreError):
+    """A payload store could not be written or read, or what was read is not what was written."""
+
+
 # One class until Python 3.10, two before.
 _TIMEOUTS = (
     (TimeoutError,)
@@ -277,12 +285,31 @@ BY_STATUS: Dict[int, Type[Error]] = {one.status: one for one in Error.__subclass
 BY_OUTCOME: Dict[int, Type[JobError]] = {one.outcome: one for one in JobError.__subclasses__()}
 
 
-def error_of(status: int, message: str, retryable: bool = False, retry_after_ms: int = -1) -> Error:
-    """The exception for a status."""
-    error = BY_STATUS.get(status, Error)(message)
+def error_of(
+    status: int,
+    message: str,
+    retryable: bool = False,
+    retry_after_ms: int = -1,
+    kind: Optional[Type[Error]] = None,
+) -> Error:
+    """The exception for a status, of the class that has it unless `kind` says more."""
+    error = (kind or BY_STATUS.get(status, Error))(message)
     error.status = status
     error.retryable = retryable
     error.retry_after = None if retry_after_ms < 0 else retry_after_ms / 1000
+    return error
+
+
+def job_error(outcome: Outcome, id: UUID, code: str, message: str, detail: str) -> Optional[JobError]:
+    """The exception of a job, or a run, that ended, and not DONE."""
+    kind = BY_OUTCOME.get(outcome)
+    if kind is None:
+        return None
+    text = ": ".join(part for part in (code, message) if part)
+    error = kind(text or f"the job ended {outcome.name}")
+    error.id, error.outcome, error.code, error.detail = id, outcome, code, detail
+    if detail:
+        error.__cause__ = RemoteTraceback(detail)
     return error
 
 

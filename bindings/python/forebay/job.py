@@ -16,6 +16,7 @@ from ._desk import Submission, frame_array
 from ._library import call, lib, milliseconds
 from .errors import Stopped
 from .result import Result
+from .stored import PayloadStore, encode_into
 
 _free = lib.forebay_job_free
 _VIEW_LEN = ctypes.sizeof(_c.forebay_job_view_t)
@@ -29,8 +30,11 @@ class Job(Carried):
     local: Any = None
     """What the worker's init hook returned in this thread."""
 
-    def __init__(self, pointer: Any) -> None:
+    def __init__(self, pointer: Any, store: Optional[PayloadStore] = None) -> None:
+        if isinstance(pointer, str):
+            raise TypeError(f"a Job is what a handler gets; a step of a pipeline is Step({pointer!r})")
         self._pointer = pointer
+        self._use(store)
         self._view = _c.forebay_job_view_t(struct_size=_VIEW_LEN)
         lib.forebay_job_view(pointer, byref(self._view))
         self._payload: List[Any] = []
@@ -50,19 +54,20 @@ class Job(Carried):
         *,
         headers: Optional[codec.Headers] = None,
         id: Optional[UUID] = None,
+        store: Optional[PayloadStore] = None,
         **rules: Any,
     ) -> "Job":
         """A job that no broker knows, to test a handler with."""
-        submission = Submission(queue, payload, headers, id, rules)
+        submission = Submission(queue, encode_into(store, payload), headers, id, rules)
         pointer = ctypes.POINTER(_c.forebay_job_t)()
         call(lib.forebay_job_new_test, byref(submission.struct), byref(pointer))
-        return cls(pointer)
+        return cls(pointer, store)
 
     def test_result(self) -> Result:
         """What the client of a test job would have got by its answer."""
         pointer = ctypes.POINTER(_c.forebay_result_t)()
         call(lib.forebay_job_test_result, self._pointer, byref(pointer))
-        return Result(pointer)
+        return Result(pointer, self._store)
 
     @property
     def id(self) -> UUID:
@@ -88,7 +93,9 @@ class Job(Carried):
     def payload(self) -> Any:
         """What the client sent, as the handler gets it."""
         if not self._payload:
-            self._payload.append(codec.decode(self._view.frames, self._frame, self.headers.get(codec.HEADER)))
+            self._payload.append(
+                codec.decode(self._view.frames, self._frame_of_value, self.headers.get(codec.HEADER))
+            )
         return self._payload[0]
 
     @property
@@ -139,11 +146,13 @@ class Job(Carried):
         data = value.encode() if isinstance(value, str) else value
         call(lib.forebay_job_set_header, self._pointer, name.encode(), data, len(data))
 
-    def _complete(self, value: Any) -> None:
-        frames, marks = codec.encode(value)
-        for name, mark in marks.items():
+    def _encode(self, value: Any) -> codec.Encoded:
+        return encode_into(self._store, value)
+
+    def _complete(self, value: codec.Encoded) -> None:
+        for name, mark in value.marks.items():
             self.set_header(name, mark)
-        addresses = [codec.address(frame) for frame in frames]
+        addresses = [codec.address(frame) for frame in value.frames]
         if len(addresses) == 1:
             where, length, _kept = addresses[0]
             call(lib.forebay_job_complete, self._pointer, where, length)

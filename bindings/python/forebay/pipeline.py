@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import ctypes
 from ctypes import byref
-from typing import Any, Iterable, Mapping, Optional
+from typing import Any, Dict, Iterable, Mapping, Optional, Union
 
 from . import _c
 from ._desk import Submission
 from ._library import call, lib
 from .codec import Headers
 from .graph import Steps, steps_of
+from .stored import PayloadStore, encode_into
 
 _free = lib.forebay_pipeline_free
+
+Graph = Mapping[Steps, Optional[Steps]]
 
 
 class Pipeline:
@@ -31,12 +34,24 @@ class Pipeline:
     `graph` says the same as a dictionary, from each `Step`, or each tuple of them, to those that are given its result:
 
         Pipeline("page", {Step("fetch", b"http://localhost/"): Step("count-words")})
+
+    Without a name its name is "pipeline". `store` is where payloads of steps are put away that are large.
     """
 
-    def __init__(self, name: str, graph: "Optional[Mapping[Steps, Optional[Steps]]]" = None) -> None:
-        self.name = name
+    def __init__(
+        self,
+        name: Union[str, Graph] = "pipeline",
+        graph: Optional[Graph] = None,
+        *,
+        store: Optional[PayloadStore] = None,
+    ) -> None:
+        self.store = store
+        if isinstance(name, str):
+            self.name = name
+        else:
+            self.name, graph = "pipeline", name
         self.pointer = ctypes.POINTER(_c.forebay_pipeline_t)()
-        call(lib.forebay_pipeline_new, name.encode(), byref(self.pointer))
+        call(lib.forebay_pipeline_new, self.name.encode(), byref(self.pointer))
         every = steps_of(graph or {})
         for step, _ in every.values():
             self.step(
@@ -47,8 +62,8 @@ class Pipeline:
                 headers=step.headers,
                 **step.rules,
             )
-        for name, (_, needs) in every.items():
-            self._behind(name, needs, ())
+        for step_name, (_, needs) in every.items():
+            self._behind(step_name, needs, ())
 
     def __del__(self) -> None:
         pointer = getattr(self, "pointer", None)
@@ -72,7 +87,8 @@ class Pipeline:
         With `may_fail` the run goes on without its result when it does not end DONE. `rules` are the keys of the family
         "job" in docs/OPTIONS.md without its name.
         """
-        return self._add(name, Submission(queue, payload, headers, None, rules), 0, may_fail, needs, after)
+        submission = self._submission(queue, payload, headers, rules)
+        return self._add(name, submission, 0, may_fail, needs, after)
 
     def each(
         self,
@@ -91,7 +107,7 @@ class Pipeline:
 
         What needs it begins when all of them are done, and is given their results in order.
         """
-        submission = Submission(queue, payload, headers, None, rules)
+        submission = self._submission(queue, payload, headers, rules)
         flags = _c.STEP_EACH | (_c.STEP_COLLECT if collected else 0)
         return self._add(name, submission, flags, may_fail, needs, after)
 
@@ -111,9 +127,14 @@ class Pipeline:
         They have the queue, headers and rules said here where they say nothing themselves. A `collected` stage hands its
         results to `Client.collect`.
         """
-        submission = Submission(queue, b"", headers, None, rules)
+        submission = self._submission(queue, b"", headers, rules)
         flags = _c.STEP_OPEN | (_c.STEP_COLLECT if collected else 0)
         return self._add(name, submission, flags, may_fail, (), after)
+
+    def _submission(
+        self, queue: str, payload: Any, headers: Optional[Headers], rules: Dict[str, Any]
+    ) -> Submission:
+        return Submission(queue, encode_into(self.store, payload), headers, None, rules)
 
     def _add(
         self,

@@ -14,7 +14,8 @@ from uuid import UUID
 from . import _c, codec
 from ._carried import Carried
 from ._library import lib
-from .errors import BY_OUTCOME, Error, JobError, Outcome, RemoteTraceback, error_of
+from .errors import Error, JobError, Outcome, error_of, job_error
+from .stored import PayloadStore
 
 _free = lib.forebay_result_free
 _VIEW_LEN = ctypes.sizeof(_c.forebay_result_view_t)
@@ -25,8 +26,9 @@ class Result(Carried):
 
     _frame_at, _header_at = lib.forebay_result_frame, lib.forebay_result_header_at
 
-    def __init__(self, pointer: Any) -> None:
+    def __init__(self, pointer: Any, store: Optional[PayloadStore] = None) -> None:
         self._pointer = pointer
+        self._use(store)
         self._value: List[Any] = []
         view = self._view = _c.forebay_result_view_t(struct_size=_VIEW_LEN)
         lib.forebay_result_view(pointer, byref(view))
@@ -91,22 +93,19 @@ class Result(Carried):
         if error is not None:
             raise error
         if not self._value:
-            self._value.append(codec.decode(self._view.frames, self._frame, self.headers.get(codec.HEADER)))
+            self._value.append(
+                codec.decode(self._view.frames, self._frame_of_value, self.headers.get(codec.HEADER))
+            )
         return self._value[0]
 
     def error(self) -> Optional[JobError]:
         """The exception of a job that ended, and not DONE."""
-        kind = BY_OUTCOME.get(self._view.outcome)
-        if kind is None:
-            return None
-        text = ": ".join(part for part in (self.code, self.message) if part)
+        message = self.message
         if self.outcome == Outcome.EXPIRED and not self.attempt:
-            text += "; no worker began it"
-        error = kind(text or f"the job ended {self.outcome.name}")
-        error.result, error.id, error.outcome = self, self.id, self.outcome
-        error.code, error.detail, error.attempt = self.code, self.detail, self.attempt
-        if self.detail:
-            error.__cause__ = RemoteTraceback(self.detail)
+            message += "; no worker began it"
+        error = job_error(self.outcome, self.id, self.code, message, self.detail)
+        if error is not None:
+            error.result, error.attempt = self, self.attempt
         return error
 
     def refusal(self) -> Error:

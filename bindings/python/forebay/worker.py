@@ -23,10 +23,21 @@ from ._handle import Handle
 from ._library import Forgetful, call, lib, milliseconds
 from .client import stats_of
 from .codec import Headers
-from .errors import BusyError, Error, Fail, Release, Stopped, TooLargeError, error_of
+from .errors import (
+    BusyError,
+    Error,
+    Fail,
+    PayloadMissingError,
+    PayloadStoreError,
+    Release,
+    Stopped,
+    TooLargeError,
+    error_of,
+)
 from .future import Seconds
 from .job import Job
 from .options import family, pointer
+from .stored import PayloadStore
 
 log = logging.getLogger("forebay")
 
@@ -51,11 +62,18 @@ class Worker(Forgetful):
     """A process that takes jobs. Decorate handlers with `task`, then `run`.
 
     `threads` jobs are run at once, each in a thread; with `processes`, in each of so many processes. `options` are the keys
-    of the family "worker" in docs/OPTIONS.md without its name.
+    of the family "worker" in docs/OPTIONS.md without its name. `store` is where clients put away what is large, and where
+    results go that are.
     """
 
     def __init__(
-        self, endpoint: Optional[str] = None, *, threads: int = 1, processes: int = 0, **options: Any
+        self,
+        endpoint: Optional[str] = None,
+        *,
+        threads: int = 1,
+        processes: int = 0,
+        store: Optional[PayloadStore] = None,
+        **options: Any,
     ) -> None:
         if threads < 1 or processes < 0:
             raise error_of(
@@ -64,6 +82,7 @@ class Worker(Forgetful):
         super().__init__()
         self.threads = threads
         self.processes = processes
+        self.store = store
         self._endpoint = endpoint
         self._options = options
         self._tasks: Dict[str, Task] = {}
@@ -116,7 +135,7 @@ class Worker(Forgetful):
 
     def test(self, queue: str, payload: Any = b"", *, headers: Optional[Headers] = None, **rules: Any) -> Any:
         """Runs one job without a broker, encoded and decoded as on its way: what a client's `call` would give or raise."""
-        job = Job.test(queue, payload, headers=headers, **rules)
+        job = Job.test(queue, payload, headers=headers, store=self.store, **rules)
         self.handle(job)
         return job.test_result().value()
 
@@ -244,7 +263,7 @@ class Worker(Forgetful):
     def _work(self, handle: Handle) -> None:
         """What each thread does."""
         try:
-            self._serve(lambda: _receive(handle, _c.FOREVER))
+            self._serve(lambda: _receive(handle, _c.FOREVER, self.store))
         except BaseException as error:
             self._failure = self._failure or error
             self.stop_soon()
@@ -266,7 +285,7 @@ class Worker(Forgetful):
                 ready.register(lifeline, select.POLLIN)
 
             def receive() -> Received:
-                got = _receive(handle, 0)
+                got = _receive(handle, 0, self.store)
                 if isinstance(got, _Nothing) and any(which == lifeline for which, _ in ready.poll()):
                     self.stop_soon()
                     # It stays readable; from now on only the library has something to say.
@@ -339,13 +358,13 @@ _NOTHING = _Nothing()
 Received = Union[Job, _Nothing, None]
 
 
-def _receive(handle: Handle, timeout_ms: int) -> Received:
+def _receive(handle: Handle, timeout_ms: int, store: Optional[PayloadStore]) -> Received:
     got = ctypes.POINTER(_c.forebay_job_t)()
     while True:
         with handle as opened:
             status = call(lib.forebay_worker_receive, opened, timeout_ms, byref(got))
         if status == _c.OK:
-            return Job(got)
+            return Job(got, store)
         if status == _c.DRAINED:
             return None
         if status == _c.TIMED_OUT:
@@ -394,6 +413,8 @@ class _Attempt:
         if task.wants_payload:
             try:
                 arguments.append(job.payload)
+            except (PayloadStoreError, PayloadMissingError) as error:
+                raise Fail(str(error), code="retrieve_failed", detail=_told(error)) from error
             except Exception as error:
                 message = f"the payload cannot be read: {error}"
                 raise Fail(message, code="undecodable", retry=False, detail=_told(error)) from error
@@ -401,7 +422,9 @@ class _Attempt:
             arguments.append(job)
         value = task.handler(*arguments)
         try:
-            self._try(job._complete, value)
+            self._try(job._complete, job._encode(value))
+        except (PayloadStoreError, PayloadMissingError) as error:
+            raise Fail(str(error), code="save_failed", detail=_told(error)) from error
         except (TypeError, ValueError, TooLargeError) as error:
             # Another attempt would return the same.
             message = f"the result cannot be sent: {error}"

@@ -36,6 +36,10 @@ class Runs(Rig):
         client = self.client()
         result = client.wait(client.run(pipeline), SOON)
         self.assertEqual(result.frames, [b"a", b"d+a+c"])
+        self.assertEqual(client.wait(client.run(forebay.Pipeline(graph)), SOON).frames, result.frames)
+        self.assertEqual(forebay.Pipeline({}).name, "pipeline")
+        with self.assertRaisesRegex(TypeError, r"a step of a pipeline is Step\('A'\)"):
+            forebay.Job("A")
         for wrong, error in (
             ({step("A"): step("A", b"x")}, ValueError),
             ({step("A"): "B"}, TypeError),
