@@ -132,6 +132,12 @@ impl File<'_> {
         for (queue, _, value) in entries(self.table(value)?) {
             let mut rules = Vec::new();
             for (key, at, value) in entries(self.table(value)?) {
+                if key == "params" {
+                    for (param, _, value) in entries(self.table(value)?) {
+                        rules.push((format!("param.{param}"), self.text_of(value)?));
+                    }
+                    continue;
+                }
                 let text = self.text_of(value)?;
                 let check = Options::new().set(&format!("job.{key}"), &text);
                 check.map_err(|failure| self.wrong(&at, &failure.message))?;
@@ -306,6 +312,7 @@ mod tests {
             prefetch = 2
             [queues.resize]
             attempts = 5
+            params = { size = 200 }
             [[workers]]
             load = "libresize.so"
             slots = 4
@@ -324,7 +331,15 @@ mod tests {
             "--memory --set broker.lease_ms=5000 --set broker.listen=ipc:///a,tcp://127.0.0.1:0"
         );
         assert_eq!(plan.drain, Some(Duration::from_secs(5)));
-        assert_eq!(plan.queues, [("resize".to_owned(), vec![("attempts".to_owned(), "5".to_owned())])]);
+        assert_eq!(
+            plan.queues,
+            [(
+                "resize".to_owned(),
+                [("attempts", "5"), ("param.size", "200")]
+                    .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                    .into()
+            )]
+        );
         let lines: Vec<String> = plan.hosts.iter().map(|host| all(&host.arguments(host.slots))).collect();
         let first = "worker --max-age=1h --param quality=90 --load dir/libresize.so --set worker.prefetch=2 --slots 4";
         assert_eq!(lines, [first, "worker --queue wc --set worker.prefetch=2 -- wc -c"]);
