@@ -8,7 +8,7 @@ use forebay::core::job_table::{JobTable, TableConfig};
 use forebay::core::jobs::{
     Admin, Allowance, Answer, Asker, Caps, Class, End, Event, Io, IoDone, Jobs, Tag, Word, WorkerId,
 };
-use forebay::model::{JobId, Lease, Now, Submission};
+use forebay::model::{JobId, Lease, Now, QueueName, Submission};
 use forebay::store::journal::Recovered;
 use forebay::wire::command::Presented;
 
@@ -154,9 +154,19 @@ impl<J: SimJobs> Jobs for DelayedJobs<J> {
         self.inner.arrive(now, worker, name);
     }
 
-    fn demand(&mut self, now: Now, worker: WorkerId, classes: &[Class], allowance: Allowance) {
+    fn take(&mut self, now: Now, worker: WorkerId, class: &Class) {
         self.now_us = now.us;
-        self.inner.demand(now, worker, classes, allowance);
+        self.inner.take(now, worker, class);
+    }
+
+    fn give_up(&mut self, now: Now, worker: WorkerId, queue: &QueueName) {
+        self.now_us = now.us;
+        self.inner.give_up(now, worker, queue);
+    }
+
+    fn demand(&mut self, now: Now, worker: WorkerId, allowance: Allowance) {
+        self.now_us = now.us;
+        self.inner.demand(now, worker, allowance);
     }
 
     fn leave(&mut self, now: Now, worker: WorkerId) {

@@ -38,6 +38,8 @@ pub(crate) struct Known {
     /// The last that was given, and whether its holder was told to stop.
     pub(crate) token: u64,
     pub(crate) is_revoked: bool,
+    /// Its holder said that the attempt failed.
+    pub(crate) has_failed: bool,
     /// Of the last adoption: the token that was shown, and the one that was given for it.
     pub(crate) adopted: Option<(u64, u64)>,
     pub(crate) was_granted: bool,

@@ -283,6 +283,7 @@ impl Judge {
                     rules,
                     token: 0,
                     is_revoked: false,
+                    has_failed: false,
                     adopted: None,
                     was_granted: false,
                     recalls: 0,
@@ -331,6 +332,11 @@ impl Judge {
                     && job.grants == 1
                 {
                     (job.was_granted, job.grants) = (false, 0);
+                }
+            }
+            (PeerKind::Worker, ToBroker::Failed { lease, .. }) => {
+                if let Some(job) = self.current(*lease) {
+                    job.has_failed = true;
                 }
             }
             (PeerKind::Worker, ToBroker::Release { lease, .. }) => {

@@ -233,13 +233,14 @@ impl Judge {
         );
         if let Some(job) = self.jobs.get_mut(&id) {
             rule!(job.token < token, "job {id} has token {:x} and is given {token:x}", job.token);
-            (job.token, job.is_revoked) = (token, false);
+            (job.token, job.is_revoked, job.has_failed) = (token, false, false);
         }
     }
 
     fn adopted(&mut self, to: SessionId, id: JobId, lease: Lease) {
         self.tally.one("adopted");
-        let (last, is_over) = self.jobs.get(&id).map_or((0, false), |job| (job.token, job.is_revoked));
+        let (last, is_over) =
+            self.jobs.get(&id).map_or((0, false), |job| (job.token, job.is_revoked || job.has_failed));
         self.token(id, lease.token);
         let Some(shown) = self.sessions.get_mut(&to).and_then(|session| session.presented.remove(&id)) else {
             panic!("broken: job {id} is adopted for {to:?}, which did not present it")
@@ -255,7 +256,7 @@ impl Judge {
                 || shown.token == last
                 || self.side == Side::Delayed
                 // What was forgotten at the restart only its worker knows; who was handed the job since has not begun it,
-                // or was told to stop, or has shown an attempt from before this one.
+                // or was told to stop, or has failed and will be followed by another attempt, or has shown an attempt from before this one.
                 || (shown.token <= self.tokens_before
                     && (last == 0
                         || !job.durable
