@@ -22,28 +22,23 @@ pub(crate) struct Table {
     queues: Vec<QueueName>,
     /// How much each worker was allowed so far.
     allowed: Vec<u64>,
-    /// The queues each worker takes: its share of them, at least one.
-    classes: Vec<Vec<Class>>,
     submitted: u64,
     tag: u64,
     turn: usize,
 }
 
 impl Table {
-    /// With so many jobs waiting, spread over the queues.
+    /// With so many jobs waiting, spread over the queues; each worker takes its share of them, at least one.
     pub(crate) fn new(waiting: usize, workers: usize, queues: usize) -> Table {
         let owner = Arc::new(Owner { user: "uid:1000".into(), name: "web".into() });
         let name = |number| QueueName::new(&format!("queue-{number}")).expect("it is valid");
         let config = TableConfig { memory_max: u64::MAX, ..TableConfig::default() };
         let queues: Vec<QueueName> = (0..queues).map(name).collect();
-        let class = |queue: &QueueName| Class { queue: queue.clone(), slots: 0, weight: 1 };
-        let share = |worker| queues.iter().skip(worker % queues.len()).step_by(workers).map(class).collect();
         let mut table = Table {
             table: JobTable::new(config),
             now: Now { us: 1, wall_ms: 1_750_000_000_000 },
             asker: Asker { owner, session: SessionId(1) },
             allowed: vec![0; workers],
-            classes: (0..workers).map(share).collect(),
             queues,
             submitted: 0,
             tag: 0,
@@ -51,7 +46,12 @@ impl Table {
         };
         table.table.watch(table.now, &table.asker, true);
         for worker in 0..workers {
-            table.table.arrive(table.now, WorkerId(worker as u64), "worker");
+            let id = WorkerId(worker as u64);
+            table.table.arrive(table.now, id, "worker");
+            for queue in table.queues.iter().skip(worker % table.queues.len()).step_by(workers) {
+                let class = Class { queue: queue.clone(), slots: 0, weight: 1 };
+                table.table.take(table.now, id, &class);
+            }
         }
         (0..waiting).for_each(|_| table.submit());
         (0..workers).for_each(|worker| table.allow(worker, 0));
@@ -108,7 +108,7 @@ impl Table {
     fn allow(&mut self, worker: usize, jobs: u64) {
         self.allowed[worker] += jobs;
         let allowance = Allowance { jobs: self.allowed[worker], bytes: 0 };
-        self.table.demand(self.now, WorkerId(worker as u64), &self.classes[worker], allowance);
+        self.table.demand(self.now, WorkerId(worker as u64), allowance);
     }
 
     fn granted(&mut self) -> (Lease, JobId) {

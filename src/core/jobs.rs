@@ -184,9 +184,13 @@ pub trait Jobs {
     fn submit(&mut self, now: Now, tag: Tag, asker: &Asker, job: Submission);
     /// A worker came; its name is for people.
     fn arrive(&mut self, now: Now, worker: WorkerId, name: &str);
-    /// What a worker takes: its queues, and how many jobs it may be granted in all since it came. Counted from the
-    /// beginning, so that a grant on its way is never granted twice; 0 withdraws.
-    fn demand(&mut self, now: Now, worker: WorkerId, classes: &[Class], allowed: Allowance);
+    /// The worker takes jobs of a queue from now on; again to change how.
+    fn take(&mut self, now: Now, worker: WorkerId, class: &Class);
+    /// It takes none of this queue any more. Those it holds stay with it.
+    fn give_up(&mut self, now: Now, worker: WorkerId, queue: &QueueName);
+    /// How many jobs it may be granted in all since it came. Counted from the beginning, so that a grant on its way is
+    /// never granted twice; 0 withdraws.
+    fn demand(&mut self, now: Now, worker: WorkerId, allowed: Allowance);
     /// The worker will not come back under this number. Its leases were ended before by `finish`, but for those whose
     /// grants are still on their way: they end with it, uncounted.
     fn leave(&mut self, now: Now, worker: WorkerId);

@@ -198,14 +198,15 @@ impl World {
         let id = WorkerId(self.names);
         self.workers.insert(id, Worker::default());
         self.table.arrive(self.now, id, "worker");
+        let class = Class { queue: QueueName::new(QUEUE).expect("a name"), slots: 0, weight: 1 };
+        self.table.take(self.now, id, &class);
         self.allow(id, random.between(1, 3));
     }
 
     fn allow(&mut self, id: WorkerId, more: u64) {
         let Some(worker) = self.workers.get_mut(&id) else { return };
         worker.allowed += more;
-        let class = Class { queue: QueueName::new(QUEUE).expect("a name"), slots: 0, weight: 1 };
-        self.table.demand(self.now, id, &[class], Allowance { jobs: worker.allowed, bytes: 0 });
+        self.table.demand(self.now, id, Allowance { jobs: worker.allowed, bytes: 0 });
     }
 
     /// Any run is given a context, or another one.

@@ -21,3 +21,4 @@ mod rig;
 mod runs;
 mod stages;
 mod stored;
+mod wide;

@@ -252,13 +252,15 @@ fn a_job_whose_worker_left_before_it_heard_of_it_waits_again() {
     let job = Rig::new().job(JobOptions::default());
     let class = Class { queue: job.queue.clone(), slots: 0, weight: 1 };
     table.arrive(now, WorkerId(1), "first");
-    table.demand(now, WorkerId(1), std::slice::from_ref(&class), Allowance { jobs: 1, bytes: 0 });
+    table.take(now, WorkerId(1), &class);
+    table.demand(now, WorkerId(1), Allowance { jobs: 1, bytes: 0 });
     table.submit(now, 1, &asker, job);
     table.leave(now, WorkerId(1));
     table.check(now).unwrap();
     while table.poll().is_some() {}
     table.arrive(now, WorkerId(2), "second");
-    table.demand(now, WorkerId(2), &[class], Allowance { jobs: 1, bytes: 0 });
+    table.take(now, WorkerId(2), &class);
+    table.demand(now, WorkerId(2), Allowance { jobs: 1, bytes: 0 });
     let granted = |event: Event| matches!(event, Event::Grant { worker: WorkerId(2), .. });
     assert!(std::iter::from_fn(|| table.poll()).any(granted));
 }

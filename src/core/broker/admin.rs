@@ -336,8 +336,8 @@ impl<J: Jobs> Broker<J> {
             if let Side::Worker(worker) = &session.side
                 && !worker.draining
             {
-                for class in &worker.classes {
-                    *serving.entry(class.queue.as_str()).or_default() += 1;
+                for queue in &worker.queues {
+                    *serving.entry(queue.as_str()).or_default() += 1;
                 }
             }
         }
@@ -519,7 +519,7 @@ pub(super) fn show_session(now: Now, session: &Session) -> Value {
             shown["backlog"] = json!(client.backlog.len());
         }
         Side::Worker(worker) => {
-            shown["queues"] = worker.classes.iter().map(|class| class.queue.as_str()).collect();
+            shown["queues"] = worker.queues.iter().map(QueueName::as_str).collect();
             shown["free"] = json!(worker.allowed.jobs.saturating_sub(worker.granted));
             shown["granted"] = json!(worker.granted);
             shown["done"] = json!(worker.done);

@@ -260,16 +260,12 @@ fn show_host(now: Now, known: &Session, host: &Host, workers: &Workers<'_>) -> V
     let About { name, slots, every_ms, cpu_percent, rss_bytes, machine, queues: _ } = &host.about;
     let ago_ms = now.us.saturating_sub(host.heard_us) / 1_000;
     let own = processes(known, host).into_iter().filter_map(|process| workers.get(&process)).flatten();
-    let mut queues: Vec<&str> = Vec::new();
+    let mut queues = BTreeSet::new();
     let mut done = 0;
     for (_, worker) in own {
         let Side::Worker(worker) = &worker.side else { continue };
         done += worker.done;
-        for class in &worker.classes {
-            if !queues.contains(&class.queue.as_str()) {
-                queues.push(class.queue.as_str());
-            }
-        }
+        queues.extend(worker.queues.iter().map(QueueName::as_str));
     }
     let slot_list: Vec<Value> =
         host.slots.iter().map(|slot| show_slot(known, slot, ago_ms, workers)).collect();

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use crate::core::broker::hosts::Host;
 use crate::core::broker::{Broker, worker_of};
-use crate::core::jobs::{Allowance, Asker, Class, Crash, Jobs, SessionId};
+use crate::core::jobs::{Allowance, Asker, Crash, Jobs, SessionId};
 use crate::core::session::Output;
-use crate::model::{JobId, Lease, Now, Owner, Verdict};
+use crate::model::{JobId, Lease, Now, Owner, QueueName, Verdict};
 use crate::wire::command::{FromBroker, Hello, PeerKind};
 
 /// One peer's session.
@@ -51,7 +51,7 @@ pub(super) struct ClientSide {
 /// A worker's queues, demand and leases.
 #[derive(Clone, Debug, Default)]
 pub(super) struct WorkerSide {
-    pub(super) classes: Vec<Class>,
+    pub(super) queues: BTreeSet<QueueName>,
     pub(super) allowed: Allowance,
     /// Grants sent in this session.
     pub(super) granted: u64,

@@ -18,10 +18,7 @@ impl<J: Jobs> Broker<J> {
                 self.done(session, number);
             }
             ToBroker::Unregister { queue } => {
-                self.change_worker(session, |worker| {
-                    worker.classes.retain(|class| class.queue.as_str() != queue)
-                });
-                self.pass_demand(now, session);
+                self.unregister(now, session, &queue);
                 self.count_workers();
                 self.done(session, number);
             }
@@ -96,36 +93,38 @@ impl<J: Jobs> Broker<J> {
             }
         };
         let Some(Side::Worker(worker)) = self.side(session) else { return };
-        let class = Class { queue: name, slots, weight: weight.max(1) };
-        match worker.classes.iter().position(|known| known.queue == class.queue) {
-            Some(at) => worker.classes[at] = class,
-            None if worker.classes.len() >= WORKER_QUEUES_MAX => {
-                let message =
-                    format!("the worker has registered {WORKER_QUEUES_MAX} queues, as many as one may");
-                let failure = Failure::new(Status::TooLarge, message);
-                return self.send(session, FromBroker::RegisterRefused { queue: queue.to_owned(), failure });
-            }
-            None => worker.classes.push(class),
+        if worker.queues.len() >= WORKER_QUEUES_MAX && !worker.queues.contains(&name) {
+            let message = format!("the worker has registered {WORKER_QUEUES_MAX} queues, as many as one may");
+            let failure = Failure::new(Status::TooLarge, message);
+            return self.send(session, FromBroker::RegisterRefused { queue: queue.to_owned(), failure });
         }
-        self.pass_demand(now, session);
+        worker.queues.insert(name.clone());
+        self.jobs.take(now, worker_of(session), &Class { queue: name, slots, weight: weight.max(1) });
         self.count_workers();
     }
 
-    /// Tells the jobs side what the worker takes now.
+    fn unregister(&mut self, now: Now, session: SessionId, queue: &str) {
+        let Some(Side::Worker(worker)) = self.side(session) else { return };
+        if let Some(name) = worker.queues.take(queue) {
+            self.jobs.give_up(now, worker_of(session), &name);
+        }
+    }
+
+    /// Tells the jobs side how much the worker takes now.
     pub(super) fn pass_demand(&mut self, now: Now, session: SessionId) {
         let Some(known) = self.sessions.get(&session) else { return };
         let Side::Worker(worker) = &known.side else { return };
         if known.attached && !worker.draining && !self.draining {
-            self.jobs.demand(now, worker_of(session), &worker.classes, worker.allowed);
+            self.jobs.demand(now, worker_of(session), worker.allowed);
         } else {
-            self.jobs.demand(now, worker_of(session), &worker.classes, Allowance::default());
+            self.jobs.demand(now, worker_of(session), Allowance::default());
         }
     }
 
     /// Nothing more is handed to the worker.
     pub(super) fn withdraw(&mut self, now: Now, session: SessionId) {
-        if let Some(Side::Worker(worker)) = self.sessions.get(&session).map(|session| &session.side) {
-            self.jobs.demand(now, worker_of(session), &worker.classes, Allowance::default());
+        if self.worker(session).is_some() {
+            self.jobs.demand(now, worker_of(session), Allowance::default());
         }
     }
 
@@ -244,7 +243,7 @@ impl<J: Jobs> Broker<J> {
     pub(super) fn workers_of(&self, queue: &str) -> usize {
         let serves = |session: &&Session| {
             session.attached
-                && matches!(&session.side, Side::Worker(worker) if !worker.draining && worker.classes.iter().any(|class| class.queue.as_str() == queue))
+                && matches!(&session.side, Side::Worker(worker) if !worker.draining && worker.queues.contains(queue))
         };
         self.sessions.values().filter(serves).count()
     }

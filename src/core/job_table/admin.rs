@@ -55,9 +55,9 @@ impl JobTable {
     }
 
     fn status(&self) -> Value {
-        let queues: Vec<Value> = self.queues.iter().map(|(name, queue)| show::queue(name, queue)).collect();
+        let queues: Vec<Value> = self.queues.iter().map(show::queue).collect();
         let counters = &self.counters;
-        let jobs: u64 = self.queues.values().map(|queue| queue.jobs).sum();
+        let jobs: u64 = self.queues.iter().map(|queue| queue.jobs).sum();
         json!({
             "jobs": jobs,
             "leases": self.leases,

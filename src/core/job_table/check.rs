@@ -1,6 +1,6 @@
 //! The table's invariants as code: everything that is counted is counted again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::core::job_table::entry::{Job, State};
 use crate::core::job_table::remember::distinct;
@@ -81,7 +81,8 @@ impl JobTable {
         for (_, job) in live(&self.slots).filter(|(_, job)| job.state == State::Queued) {
             *queued.entry(&job.queue).or_default() += 1;
         }
-        for (name, queue) in &self.queues {
+        for queue in self.queues.iter() {
+            let name = &queue.name;
             let ids = distinct(queue.ready.slots().map(|slot| self.job(slot).id));
             let expected = queued.get(name).copied().unwrap_or(0);
             hold!(
@@ -91,6 +92,11 @@ impl JobTable {
             );
             let astray = queue.ready.slots().find(|&slot| self.job(slot).state != State::Queued);
             hold!(astray.is_none(), "slot {astray:?} stands in line of {name} and is not queued");
+            hold!(
+                self.queues.with_line().contains(&queue.number) == (expected > 0)
+                    && self.queues.with_unstarted().contains(&queue.number) != queue.unstarted.is_empty(),
+                "queue {name} is not among those with a line or with unstarted jobs as it should be"
+            );
         }
         Ok(())
     }
@@ -114,13 +120,42 @@ impl JobTable {
                 hold!(holder == Some(*id), "worker {id:?} holds slot {slot}, whose holder is {holder:?}");
             }
         }
-        for (name, queue) in &self.queues {
-            for (_, id) in &queue.idle {
+        self.check_idle()
+    }
+
+    /// Workers stand in the sets of idle ones exactly as they say of themselves.
+    fn check_idle(&self) -> Result<(), Violation> {
+        let mut wide = BTreeSet::new();
+        for (id, worker) in &self.workers {
+            hold!(
+                worker.listed.is_none() || worker.has_room(),
+                "worker {id:?} is listed idle and has no room"
+            );
+            let is_wide = worker.takes.is_wide();
+            wide.extend(worker.listed.filter(|_| is_wide).map(|key| (key, *id)));
+            for number in worker.takes.numbers() {
+                let Some(queue) = self.queues.numbered(number) else {
+                    return Err(Violation(format!("worker {id:?} takes queue {number}, which is not there")));
+                };
+                let key = worker.listed.filter(|_| !is_wide && worker.takes.has_room_of(number));
+                let listed = queue.idle.iter().find(|(_, listed)| listed == id).map(|(key, _)| *key);
                 hold!(
-                    self.workers.get(id).is_some_and(|worker| worker.has_room()),
-                    "worker {id:?} is listed idle for {name} and has no room"
+                    queue.workers.contains(id) && listed == key,
+                    "worker {id:?} is listed idle for {} as {listed:?}, not {key:?}",
+                    queue.name
                 );
             }
+        }
+        hold!(wide == self.wide_idle, "wide idle workers are {:?}, not {wide:?}", self.wide_idle);
+        for queue in self.queues.iter() {
+            let takes = |id: &WorkerId| {
+                self.workers
+                    .get(id)
+                    .is_some_and(|worker| worker.takes.numbers().any(|number| number == queue.number))
+            };
+            let stranger =
+                queue.workers.iter().chain(queue.idle.iter().map(|(_, id)| id)).find(|id| !takes(id));
+            hold!(stranger.is_none(), "worker {stranger:?} does not take {}", queue.name);
         }
         Ok(())
     }
@@ -142,7 +177,8 @@ impl JobTable {
             self.ids.len(),
             live(&self.slots).count()
         );
-        for (name, queue) in &self.queues {
+        for queue in self.queues.iter() {
+            let name = &queue.name;
             let jobs =
                 live(&self.slots).filter(|(_, job)| job.queue == *name && !job.is_ended()).count() as u64;
             hold!(jobs == queue.jobs, "queue {name} counts {} jobs and has {jobs}", queue.jobs);
@@ -169,12 +205,11 @@ impl JobTable {
 
     /// An eligible job and a worker with room for it never wait for each other.
     fn check_nobody_waits(&self) -> Result<(), Violation> {
-        for (name, queue) in
-            self.queues.iter().filter(|(_, queue)| !queue.paused && queue.ready.peek(0).is_some())
-        {
+        for queue in self.queues.iter().filter(|queue| !queue.paused && queue.ready.peek(0).is_some()) {
+            let name = &queue.name;
             let free = queue.workers.iter().find(|id| {
                 let worker = &self.workers[id];
-                worker.has_room() && worker.has_room_of(name)
+                worker.has_room() && worker.takes.has_room_of(queue.number)
             });
             hold!(
                 free.is_none() || !self.refill.is_empty(),

@@ -2,14 +2,13 @@
 //!
 //! A worker takes from its queues in turn, weight by weight; a job goes to the worker whose last grant is longest ago.
 //! Invariant: a worker stands in the `idle` set of each of its queues exactly when it could take a job of that queue
-//! now, and then that queue's line is empty or paused, or holds only suspects.
+//! now, and then that queue's line is empty or paused, or holds only suspects. A wide worker stands in `wide_idle` instead.
 
-use std::sync::Arc;
-
+use crate::core::job_table::JobTable;
 use crate::core::job_table::entry::State;
 use crate::core::job_table::queue::Queue;
 use crate::core::job_table::ready::Place;
-use crate::core::job_table::{JobTable, SlotSet};
+use crate::core::job_table::worker::{IdleKey, Taken, Worker};
 use crate::core::jobs::{Allowance, Class, Event, WorkerId};
 use crate::core::record::Record;
 use crate::model::limits::RECALL_AFTER_US;
@@ -17,177 +16,64 @@ use crate::model::{Lease, Now, QueueName, Stop};
 use crate::model::{Planted, planted};
 use crate::wire::command::Grant;
 
-/// One queue of one worker.
-#[derive(Clone, Debug)]
-struct Taken {
-    class: Class,
-    /// Jobs of the queue it holds.
-    held: u32,
-}
-
-/// The order of idle workers: those with a slot that is surely free before those that would have the job wait behind
-/// others; then the one whose last grant is longest ago.
-pub(super) type IdleKey = (bool, u64);
-
-/// A worker as the table knows it.
-#[derive(Clone, Debug)]
-pub(super) struct Worker {
-    pub(super) name: Arc<str>,
-    takes: Vec<Taken>,
-    /// What it allowed, and the grants it got.
-    allowed: Allowance,
-    granted: u64,
-    /// The jobs it holds.
-    pub(super) held: SlotSet,
-    /// Bytes of their payloads.
-    held_bytes: u64,
-    /// A lease of it lapsed and it has not been heard of since: nothing more is handed to it.
-    pub(super) silent: bool,
-    /// The suspect that runs there, and must run alone.
-    alone: Option<u32>,
-    /// A suspect of this queue waits for it to be empty.
-    reserved: Option<QueueName>,
-    /// Which queue is next, and how many jobs it has had in this turn.
-    turn: usize,
-    turn_jobs: u32,
-    /// The number of its last grant, under which it stands in `idle` sets.
-    last_grant: u64,
-    /// Jobs it has begun, and how many it had begun at once at most: so many slots it surely has.
-    pub(super) started: usize,
-    started_max: usize,
-    /// What its last jobs took on the average, once one has ended, and when it began or ended one.
-    pace_us: Option<u64>,
-    moved_us: u64,
-    /// It is looked at again whether there is a job to ask back for it.
-    has_look_due: bool,
-    /// How it stands in the `idle` sets, if it does.
-    listed: Option<IdleKey>,
-}
-
-impl Worker {
-    fn new(name: &str) -> Self {
-        Worker {
-            name: name.into(),
-            takes: Vec::new(),
-            allowed: Allowance::default(),
-            granted: 0,
-            held: SlotSet::new(),
-            held_bytes: 0,
-            silent: false,
-            alone: None,
-            reserved: None,
-            turn: 0,
-            turn_jobs: 0,
-            last_grant: 0,
-            started: 0,
-            started_max: 0,
-            pace_us: None,
-            moved_us: 0,
-            has_look_due: false,
-            listed: None,
-        }
-    }
-
-    /// Whether it can take any job at all.
-    pub(super) fn has_room(&self) -> bool {
-        let has_bytes =
-            self.allowed.bytes == 0 || self.held.is_empty() || self.held_bytes < self.allowed.bytes;
-        let may_take = !self.silent && self.alone.is_none() && self.reserved.is_none();
-        self.allowed.jobs > self.granted && has_bytes && may_take
-    }
-
-    /// Whether one more job may have to wait there until another has ended. A worker fetches ahead of its slots and
-    /// does not say how many it has.
-    fn is_busy(&self) -> bool {
-        self.held.len() >= self.started_max.max(1)
-    }
-
-    /// A job ran there for so long.
-    fn note_run(&mut self, now: Now, run_us: u64) {
-        self.pace_us = Some(self.pace_us.map_or(run_us, |pace_us| (pace_us * 7 + run_us) / 8));
-        self.moved_us = now.us;
-    }
-
-    /// Whether what waits there will begin sooner than it could elsewhere: its jobs are short, and the one that runs has not
-    /// run for long.
-    fn is_brisk(&self, now: Now) -> bool {
-        self.pace_us.is_some_and(|pace_us| pace_us < RECALL_AFTER_US / 2)
-            && now.us < self.moved_us + RECALL_AFTER_US
-    }
-
-    fn idle_key(&self) -> IdleKey {
-        (self.is_busy(), self.last_grant)
-    }
-
-    fn takes(&self, queue: &QueueName) -> Option<&Taken> {
-        self.takes.iter().find(|taken| taken.class.queue == *queue)
-    }
-
-    fn takes_mut(&mut self, queue: &QueueName) -> Option<&mut Taken> {
-        self.takes.iter_mut().find(|taken| taken.class.queue == *queue)
-    }
-
-    /// Whether it can take a job of this queue now, as far as the queue's own limit goes.
-    pub(super) fn has_room_of(&self, queue: &QueueName) -> bool {
-        self.takes(queue).is_some_and(|taken| taken.class.slots == 0 || taken.held < taken.class.slots)
-    }
-}
-
 impl JobTable {
     pub(super) fn add_worker(&mut self, worker: WorkerId, name: &str) {
         self.workers.entry(worker).or_insert_with(|| Worker::new(name));
     }
 
-    pub(super) fn set_demand(&mut self, now: Now, id: WorkerId, classes: &[Class], allowed: Allowance) {
+    pub(super) fn set_demand(&mut self, now: Now, id: WorkerId, allowed: Allowance) {
         self.unlist(id);
-        self.replace_classes(id, classes);
         let Some(worker) = self.workers.get_mut(&id) else { return };
         worker.allowed = allowed;
         worker.silent = false;
         self.fill(now, id);
     }
 
-    /// Takes the worker's queues as given; most often nothing has changed.
-    fn replace_classes(&mut self, id: WorkerId, classes: &[Class]) {
+    /// The worker takes jobs of a queue from now on.
+    pub(super) fn take_queue(&mut self, now: Now, id: WorkerId, class: &Class) {
+        self.unlist(id);
         let Some(worker) = self.workers.get_mut(&id) else { return };
-        if worker.takes.iter().map(|taken| &taken.class).eq(classes) {
-            return;
-        }
-        let gone: Vec<QueueName> = worker
-            .takes
-            .iter()
-            .map(|taken| taken.class.queue.clone())
-            .filter(|queue| !classes.iter().any(|class| class.queue == *queue))
-            .collect();
+        let queue = self.queues.get_or_make(&class.queue, &self.default_rules);
+        queue.known = true;
+        queue.workers.insert(id);
         // Counted anew: a queue that was given up and comes back may still have jobs there.
-        let slots = &self.slots;
-        let is_of = |slot: &u32, queue: &QueueName| {
-            slots[*slot as usize].as_ref().is_some_and(|job| job.queue == *queue)
-        };
-        let held = |queue: &QueueName| worker.held.iter().filter(|slot| is_of(slot, queue)).count() as u32;
-        worker.takes =
-            classes.iter().map(|class| Taken { class: class.clone(), held: held(&class.queue) }).collect();
-        (worker.turn, worker.turn_jobs) = (0, 0);
-        if worker.reserved.as_ref().is_some_and(|queue| gone.contains(queue)) {
-            worker.reserved = None;
+        let is_of =
+            |slot: &&u32| self.slots[**slot as usize].as_ref().is_some_and(|job| job.queue == class.queue);
+        let held = worker.held.iter().filter(is_of).count() as u32;
+        worker.takes.insert(queue.number, Taken { slots: class.slots, weight: class.weight, held });
+        self.fill(now, id);
+    }
+
+    /// It takes none of them any more.
+    pub(super) fn give_up_queue(&mut self, now: Now, id: WorkerId, name: &QueueName) {
+        self.unlist(id);
+        if let Some(queue) = self.queues.get(name) {
+            self.part(id, queue.number);
         }
-        for class in classes {
-            let queue = self.queue(&class.queue);
-            queue.known = true;
-            queue.workers.insert(id);
+        self.fill(now, id);
+    }
+
+    /// A worker that is not listed and one of its queues are no longer each other's.
+    fn part(&mut self, id: WorkerId, number: u32) {
+        let Some(queue) = self.queues.numbered_mut(number) else { return };
+        queue.workers.remove(&id);
+        let name = queue.name.clone();
+        if let Some(worker) = self.workers.get_mut(&id) {
+            worker.takes.remove(number);
+            worker.reserved.take_if(|queue| *queue == name);
         }
-        for queue in gone {
-            self.queue(&queue).workers.remove(&id);
-            self.reserve_for_suspect(&queue);
-            self.drop_queue_if_unused(&queue);
-        }
+        self.reserve_for_suspect(&name);
+        self.drop_queue_if_unused(&name);
     }
 
     pub(super) fn remove_worker(&mut self, now: Now, id: WorkerId) {
         self.unlist(id);
-        self.replace_classes(id, &[]);
-        let held: Vec<u32> =
-            self.workers.get(&id).map_or_else(Vec::new, |worker| worker.held.iter().copied().collect());
+        let Some(worker) = self.workers.get(&id) else { return };
+        let (numbers, held): (Vec<u32>, Vec<u32>) =
+            (worker.takes.numbers().collect(), worker.held.iter().copied().collect());
+        for number in numbers {
+            self.part(id, number);
+        }
         for slot in held {
             self.lose(now, slot, false, false, None);
         }
@@ -197,15 +83,12 @@ impl JobTable {
 
     /// The queue's own copy of its name: what is kept of a job for long shares it.
     pub(super) fn shared_name(&self, name: QueueName) -> QueueName {
-        self.queues.get_key_value(&name).map_or(name, |(known, _)| known.clone())
+        self.queues.get(&name).map_or(name, |queue| queue.name.clone())
     }
 
     /// The queue of this name, made when there is none.
     pub(super) fn queue(&mut self, name: &QueueName) -> &mut Queue {
-        if !self.queues.contains_key(name) {
-            self.queues.insert(name.clone(), Queue::new(self.default_rules.clone()));
-        }
-        self.queues.get_mut(name).expect("it was just made")
+        self.queues.get_or_make(name, &self.default_rules)
     }
 
     /// Forgets a queue that no job, worker or setting keeps.
@@ -227,27 +110,51 @@ impl JobTable {
     pub(super) fn unlist(&mut self, id: WorkerId) {
         let Some(worker) = self.workers.get_mut(&id) else { return };
         let Some(key) = worker.listed.take() else { return };
-        for taken in &worker.takes {
-            if let Some(queue) = self.queues.get_mut(&taken.class.queue) {
+        if worker.takes.is_wide() {
+            self.wide_idle.remove(&(key, id));
+            return;
+        }
+        for number in worker.takes.numbers() {
+            if let Some(queue) = self.queues.numbered_mut(number) {
                 queue.idle.remove(&(key, id));
             }
         }
     }
 
-    /// Puts the worker into the `idle` sets it belongs to.
+    /// Puts the worker into the sets of idle ones it belongs to.
     fn list(&mut self, id: WorkerId) {
         let Some(worker) = self.workers.get_mut(&id).filter(|worker| worker.has_room()) else { return };
         let key = worker.idle_key();
         worker.listed = Some(key);
-        for taken in &worker.takes {
-            if let Some(queue) = self
-                .queues
-                .get_mut(&taken.class.queue)
-                .filter(|_| taken.class.slots == 0 || taken.held < taken.class.slots)
-            {
+        if worker.takes.is_wide() {
+            self.wide_idle.insert((key, id));
+            return;
+        }
+        for number in worker.takes.numbers().filter(|number| worker.takes.has_room_of(*number)) {
+            if let Some(queue) = self.queues.numbered_mut(number) {
                 queue.idle.insert((key, id));
             }
         }
+    }
+
+    /// The worker that should get a job of this queue, if one is idle.
+    fn first_idle(&self, queue: &Queue) -> Option<WorkerId> {
+        let narrow = queue.idle.first().copied();
+        let wide = (!self.wide_idle.is_empty()).then(|| self.first_wide_idle(queue)).flatten();
+        narrow.into_iter().chain(wide).min().map(|(_, id)| id)
+    }
+
+    fn first_wide_idle(&self, queue: &Queue) -> Option<(IdleKey, WorkerId)> {
+        if self.wide_idle.len() <= queue.workers.len() {
+            let has_room = |id: &WorkerId| self.workers[id].takes.has_room_of(queue.number);
+            return self.wide_idle.iter().find(|(_, id)| has_room(id)).copied();
+        }
+        let able = queue.workers.iter().filter_map(|id| {
+            let worker = &self.workers[id];
+            let key = worker.listed.filter(|_| worker.takes.is_wide())?;
+            worker.takes.has_room_of(queue.number).then_some((key, *id))
+        });
+        able.min()
     }
 
     /// Hands the worker jobs until it has no room or there are none, and lists it as idle if it has room left.
@@ -277,28 +184,13 @@ impl JobTable {
         if !worker.has_room() {
             return None;
         }
-        let count = worker.takes.len();
-        for step in 0..count {
-            let at = (worker.turn + step) % count;
-            let taken = &worker.takes[at];
-            let room = taken.class.slots == 0 || taken.held < taken.class.slots;
-            let Some(queue) = self.queues.get(&taken.class.queue).filter(|queue| room && !queue.paused)
-            else {
-                continue;
-            };
-            let suspect = queue.ready.peek_alone().filter(|_| worker.held.is_empty());
-            if let Some(slot) = suspect.or_else(|| queue.ready.peek(now.us)) {
-                if step > 0 {
-                    (worker.turn, worker.turn_jobs) = (at, 0);
-                }
-                worker.turn_jobs += 1;
-                if worker.turn_jobs >= taken.class.weight.max(1) {
-                    (worker.turn, worker.turn_jobs) = ((at + 1) % count, 0);
-                }
-                return Some(slot);
-            }
-        }
-        None
+        let is_empty = worker.held.is_empty();
+        let (number, slot) = worker.takes.find_in_turn(self.queues.with_line(), |number| {
+            let queue = self.queues.numbered(number).filter(|queue| !queue.paused)?;
+            queue.ready.peek_alone().filter(|_| is_empty).or_else(|| queue.ready.peek(now.us))
+        })?;
+        worker.takes.note_turn(number);
+        Some(slot)
     }
 
     /// Puts a job into its queue's line, and hands it out if a worker has room.
@@ -324,8 +216,7 @@ impl JobTable {
         };
         let name = job.queue.clone();
         let suspect = job.suspect;
-        let queue = self.queues.get_mut(&name).expect("a job's queue is there");
-        queue.ready.push(now.us, place, slot);
+        self.queues.stand_in_line(&name, now.us, place, slot);
         self.offer(now, &name);
         if suspect {
             self.reserve_for_suspect(&name);
@@ -336,8 +227,7 @@ impl JobTable {
     fn taker_at_once(&self, now: Now, slot: u32) -> Option<WorkerId> {
         let job = self.job(slot);
         let queue = self.queues.get(&job.queue).filter(|queue| !queue.paused && queue.ready.len() == 0)?;
-        let (_, id) = queue.idle.first().filter(|_| !job.suspect && job.overdue(now).is_none())?;
-        Some(*id)
+        self.first_idle(queue).filter(|_| !job.suspect && job.overdue(now).is_none())
     }
 
     /// Takes a queued job out of its line.
@@ -350,22 +240,26 @@ impl JobTable {
             first: job.first,
             alone: job.suspect,
         };
-        self.queues.get_mut(&job.queue).expect("a job's queue is there").ready.remove(place);
+        self.queues.leave_line(&job.queue, place);
     }
 
     /// Hands out what is in line to workers that are idle.
     pub(super) fn offer(&mut self, now: Now, name: &QueueName) {
         while let Some(queue) = self.queues.get(name).filter(|queue| !queue.paused && queue.ready.len() > 0) {
             if let Some(slot) = queue.ready.peek_alone() {
-                let empty = queue.idle.iter().map(|&(_, id)| id).find(|id| self.workers[id].held.is_empty());
-                if let Some(id) = empty {
+                let empty = queue.workers.iter().filter(|id| {
+                    let worker = &self.workers[id];
+                    worker.held.is_empty() && worker.takes.has_room_of(queue.number)
+                });
+                let listed = empty.filter_map(|id| Some((self.workers[id].listed?, *id)));
+                if let Some((_, id)) = listed.min() {
                     self.unlist(id);
                     self.grant(now, slot, id);
                     self.list(id);
                     continue;
                 }
             }
-            let (Some(slot), Some(&(_, id))) = (queue.ready.peek(now.us), queue.idle.first()) else { return };
+            let (Some(slot), Some(id)) = (queue.ready.peek(now.us), self.first_idle(queue)) else { return };
             self.unlist(id);
             self.grant(now, slot, id);
             self.list(id);
@@ -399,31 +293,25 @@ impl JobTable {
     fn recall_for(&mut self, now: Now, id: WorkerId) {
         let can_begin = |worker: &&Worker| worker.listed.is_some() && !worker.is_busy();
         let Some(worker) = self.workers.get(&id).filter(can_begin) else { return };
-        let names: Vec<QueueName> = worker.takes.iter().map(|taken| taken.class.queue.clone()).collect();
-        for name in names {
-            let Some(queue) =
-                self.queues.get_mut(&name).filter(|queue| !queue.idle.is_empty() && !queue.paused)
-            else {
-                continue;
-            };
-            let Some(&(token, slot)) =
-                queue.unstarted.iter().find(|(_, slot)| !self.workers[&id].held.contains(slot))
-            else {
-                continue;
-            };
-            let holder = self.slots[slot as usize].as_ref().map(|job| &job.state);
-            if let Some(State::Leased { worker, .. }) = holder
-                && self.workers.get(worker).is_some_and(|worker| worker.is_brisk(now))
-            {
-                self.look_again(now, id);
-                continue;
+        let mut is_due_later = false;
+        let found = worker.takes.find_in_turn(self.queues.with_unstarted(), |number| {
+            let queue = self.queues.numbered(number).filter(|queue| !queue.paused)?;
+            let mut elsewhere = queue.unstarted.iter().filter(|(_, slot)| !worker.held.contains(slot));
+            let &(token, slot) = elsewhere.next()?;
+            let State::Leased { worker: holder, .. } = self.job(slot).state else { return None };
+            if self.workers.get(&holder).is_some_and(|holder| holder.is_brisk(now)) {
+                is_due_later = true;
+                return None;
             }
-            queue.unstarted.remove(&(token, slot));
-            if let State::Leased { worker, .. } = self.job(slot).state {
-                self.counters.recalled += 1;
-                self.tell_holder(slot, Event::Recall { worker, lease: Lease { slot, token } });
-                return;
-            }
+            Some((queue.name.clone(), holder, Lease { slot, token }))
+        });
+        if is_due_later {
+            self.look_again(now, id);
+        }
+        if let Some((_, (name, worker, lease))) = found {
+            self.queues.remove_unstarted(&name, lease.token, lease.slot);
+            self.counters.recalled += 1;
+            self.tell_holder(lease.slot, Event::Recall { worker, lease });
         }
     }
 
@@ -472,16 +360,17 @@ impl JobTable {
             (job.suspect, job.payload_len())
         };
         self.leases += 1;
-        if let Some(queue) = self.queues.get_mut(name) {
+        let number = self.queues.get_mut(name).map(|queue| {
             queue.leased += 1;
-        }
+            queue.number
+        });
         if let Some(worker) = self.workers.get_mut(&id) {
             worker.held.insert(slot);
             worker.held_bytes += bytes;
             if suspect {
                 worker.alone = Some(slot);
             }
-            if let Some(taken) = worker.takes_mut(name) {
+            if let Some(taken) = number.and_then(|number| worker.takes.get_mut(number)) {
                 taken.held += 1;
             }
         }
@@ -501,10 +390,11 @@ impl JobTable {
         };
         let (name, token, bytes) = (job.queue.clone(), job.token, job.payload_len());
         self.leases -= 1;
-        if let Some(queue) = self.queues.get_mut(&name) {
+        let number = self.queues.get_mut(&name).map(|queue| {
             queue.leased -= 1;
-            queue.unstarted.remove(&(token, slot));
-        }
+            queue.number
+        });
+        self.queues.remove_unstarted(&name, token, slot);
         let Some(worker) = self.workers.get_mut(&id) else { return };
         worker.held.remove(&slot);
         worker.held_bytes -= bytes;
@@ -516,7 +406,7 @@ impl JobTable {
         if was_alone {
             worker.alone = None;
         }
-        if let Some(taken) = worker.takes_mut(&name) {
+        if let Some(taken) = number.and_then(|number| worker.takes.get_mut(number)) {
             taken.held -= 1;
         }
         // The job itself is still in the old state; whoever called puts it into the next before anything is offered.
@@ -524,7 +414,7 @@ impl JobTable {
             || worker.listed.is_some_and(|key| key != worker.idle_key())
             || worker.allowed.bytes != 0
             || worker.reserved.is_some()
-            || worker.takes(&name).is_some_and(|taken| taken.class.slots != 0);
+            || number.is_some_and(|number| worker.takes.is_limited(number));
         if has_changed {
             self.refill.push((now, id));
         }
@@ -569,7 +459,7 @@ impl JobTable {
             first: job.first,
             alone: job.suspect,
         };
-        self.queues.get_mut(&job.queue).expect("a job's queue is there").ready.take(now.us, place);
+        self.queues.take_from_line(&job.queue, now.us, place);
         self.hand_out(now, slot, id);
     }
 
@@ -581,7 +471,7 @@ impl JobTable {
         worker.granted += u64::from(!planted(Planted::ExceedDemand));
         worker.last_grant = token;
         if worker.held.len() > worker.started_max.max(1) {
-            self.queues.get_mut(&name).expect("a job's queue is there").unstarted.insert((token, slot));
+            self.queues.add_unstarted(&name, token, slot);
         }
         self.rearm(slot);
         let lease = Lease { slot, token };

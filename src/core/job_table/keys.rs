@@ -187,7 +187,7 @@ impl JobTable {
                 return Err(Violation(format!("job {} of key {key} waits for nobody", job.id)));
             }
         }
-        let lines: usize = self.queues.values().map(|queue| queue.keys.len()).sum();
+        let lines: usize = self.queues.iter().map(|queue| queue.keys.len()).sum();
         match lines == jobs.len() || self.keys.has_moved() {
             true => Ok(()),
             false => Err(Violation(format!("{lines} keys have lines, {} have jobs", jobs.len()))),

@@ -22,9 +22,7 @@ impl JobTable {
         let State::Leased { worker, .. } = job.state else { return };
         let (queue, token) = (job.queue.clone(), job.token);
         let name = self.workers.get(&worker).map_or_else(|| "".into(), |worker| worker.name.clone());
-        if let Some(queue) = self.queues.get_mut(&queue) {
-            queue.unstarted.remove(&(token, lease.slot));
-        }
+        self.queues.remove_unstarted(&queue, token, lease.slot);
         self.set_running(now, lease.slot);
         let job = self.job_mut(lease.slot);
         job.attempts += 1;

@@ -25,6 +25,7 @@ mod resume;
 mod runs;
 mod stages;
 mod stored;
+mod worker;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -40,14 +41,14 @@ use crate::model::{Planted, planted};
 use crate::wire::command::Presented;
 
 pub use check::Violation;
-use dispatch::Worker;
 use entry::{Job, State};
 use keys::Keys;
 use present::Orphan;
-use queue::Queue;
+use queue::Queues;
 use remember::{Events, Past, Tombstones};
 pub use remember::{Happened, Kept};
 use runs::Runs;
+use worker::{IdleKey, Worker};
 
 /// What a table is told when it is made.
 #[derive(Clone, Debug)]
@@ -149,8 +150,10 @@ pub struct JobTable {
     /// Slots that are free once the record of that number is synced.
     free_later: VecDeque<(u64, u32)>,
     ids: Index<JobId, u32>,
-    queues: BTreeMap<QueueName, Queue>,
+    queues: Queues,
     workers: BTreeMap<WorkerId, Worker>,
+    /// Wide workers that could take a job now, the one that should get it first.
+    wide_idle: BTreeSet<(IdleKey, WorkerId)>,
     timers: Timers,
     orphans: BTreeMap<JobId, Orphan>,
     tombstones: Tombstones,
@@ -211,8 +214,9 @@ impl JobTable {
             free_slots: Vec::new(),
             free_later: VecDeque::new(),
             ids: Index::default(),
-            queues: BTreeMap::new(),
+            queues: Queues::default(),
             workers: BTreeMap::new(),
+            wide_idle: BTreeSet::new(),
             timers: Timers::default(),
             orphans: BTreeMap::new(),
             tombstones: Tombstones::default(),
@@ -405,8 +409,16 @@ impl Jobs for JobTable {
         self.add_worker(worker, name);
     }
 
-    fn demand(&mut self, now: Now, worker: WorkerId, classes: &[Class], allowed: Allowance) {
-        self.set_demand(now, worker, classes, allowed);
+    fn take(&mut self, now: Now, worker: WorkerId, class: &Class) {
+        self.take_queue(now, worker, class);
+    }
+
+    fn give_up(&mut self, now: Now, worker: WorkerId, queue: &QueueName) {
+        self.give_up_queue(now, worker, queue);
+    }
+
+    fn demand(&mut self, now: Now, worker: WorkerId, allowed: Allowance) {
+        self.set_demand(now, worker, allowed);
     }
 
     fn leave(&mut self, now: Now, worker: WorkerId) {

@@ -53,6 +53,8 @@ pub(super) struct Place<'a> {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Ready {
     classes: [Class; PRIORITY_MAX as usize],
+    /// A bit for each class that has jobs: most queues use one, and looking at all costs time where queues are many.
+    in_use: u8,
     len: usize,
     /// Suspects, by sequence: they wait beside the line for a worker that holds nothing.
     alone: BTreeMap<u64, u32>,
@@ -72,6 +74,7 @@ impl Ready {
         let class = &mut self.classes[place.priority as usize - 1];
         if class.is_empty() {
             class.waiting_us = now_us;
+            self.in_use |= 1 << (place.priority - 1);
         }
         if place.first {
             class.first.insert(place.sequence, slot);
@@ -103,6 +106,9 @@ impl Ready {
             removed
         };
         debug_assert!(removed.is_some(), "a queued job stands in its line");
+        if class.is_empty() {
+            self.in_use &= !(1 << (place.priority - 1));
+        }
         self.len -= usize::from(removed.is_some());
     }
 
@@ -134,7 +140,7 @@ impl Ready {
             class as u64 + (now_us.saturating_sub(self.classes[class].waiting_us)) / (AGING_MS * 1_000)
         };
         (0..self.classes.len())
-            .filter(|&class| !self.classes[class].is_empty())
+            .filter(|&class| self.in_use & (1 << class) != 0)
             .max_by_key(|&class| (rank(class), class))
     }
 

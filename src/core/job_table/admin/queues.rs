@@ -17,12 +17,12 @@ const PURGED: &str = "its queue was purged";
 
 impl JobTable {
     pub(super) fn list_queues(&self, wanted: Option<&QueueName>) -> Result<Value, Failure> {
-        if let Some(name) = wanted.filter(|name| !self.queues.contains_key(*name)) {
+        if let Some(name) = wanted.filter(|name| !self.queues.contains(name)) {
             return Err(unknown_queue(name));
         }
-        let queues = self.queues.iter().filter(|(name, _)| wanted.is_none_or(|wanted| wanted == *name));
-        let shown = queues.map(|(name, queue)| {
-            let mut shown = show::queue(name, queue);
+        let queues = self.queues.iter().filter(|queue| wanted.is_none_or(|wanted| *wanted == queue.name));
+        let shown = queues.map(|queue| {
+            let mut shown = show::queue(queue);
             let rules = show::options(&JobOptions::from(&*queue.rules));
             show::extend(&mut shown, json!({ "options": show::options(&queue.options), "rules": rules }));
             show::extend(&mut shown, show::handed(&queue.handed));
@@ -93,7 +93,7 @@ impl JobTable {
         name: &QueueName,
         turn: QueueTurn,
     ) -> Result<Value, Failure> {
-        let known = self.queues.contains_key(name);
+        let known = self.queues.contains(name);
         // Pausing a queue before anybody uses it makes sense; resuming one that is not there is a slip of the pen.
         if !known && turn == QueueTurn::Resume {
             return Err(unknown_queue(name));
@@ -104,7 +104,7 @@ impl JobTable {
             QueueTurn::Drain => queue.draining = true,
             QueueTurn::Resume => (queue.paused, queue.draining) = (false, false),
         }
-        let mut shown = show::queue(name, queue);
+        let mut shown = show::queue(queue);
         show::extend(&mut shown, json!({ "known": known }));
         self.record_queue(name);
         if turn == QueueTurn::Resume {
@@ -123,7 +123,7 @@ impl JobTable {
         limit: usize,
         by: &Asker,
     ) -> Result<Value, Failure> {
-        if !self.queues.contains_key(name) {
+        if !self.queues.contains(name) {
             return Err(unknown_queue(name));
         }
         let before = before.unwrap_or(self.next_sequence);

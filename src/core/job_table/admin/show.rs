@@ -10,7 +10,7 @@ use crate::core::job_table::entry::{Job, KEPT_BY_RUN, State};
 use crate::core::job_table::queue::Queue;
 use crate::core::job_table::remember::PastJob;
 use crate::core::record::{Attempt, Handed};
-use crate::model::{JobId, JobOptions, Level, Now, QueueName, Verdict};
+use crate::model::{JobId, JobOptions, Level, Now, Verdict};
 
 impl JobTable {
     /// A job as a line of a list.
@@ -83,9 +83,9 @@ pub(super) fn past_whole(now: Now, id: JobId, past: &PastJob) -> Value {
 }
 
 /// What a queue holds and how it is turned.
-pub(super) fn queue(name: &QueueName, queue: &Queue) -> Value {
+pub(super) fn queue(queue: &Queue) -> Value {
     json!({
-        "name": name.as_str(), "ready": queue.ready.len(), "leased": queue.leased,
+        "name": queue.name.as_str(), "ready": queue.ready.len(), "leased": queue.leased,
         "delayed": queue.jobs - queue.leased - queue.ready.len() as u64, "behind": queue.behind(), "bytes": queue.bytes, "workers": queue.workers.len(),
         "done": queue.done, "not_done": queue.not_done, "paused": queue.paused, "draining": queue.draining,
     })
