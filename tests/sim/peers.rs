@@ -114,7 +114,10 @@ impl<J: SimJobs> World<J> {
             Around { now, who: peer, trace: &mut self.trace, tally: &mut self.tally, told: &mut self.told };
         let mut goes = false;
         match role {
-            Role::Client(client) => client.settle(&mut around, link),
+            Role::Client(client) => {
+                client.settle(&mut around, link);
+                self.told.check_news(&self.judge.written);
+            }
             Role::Worker(worker) => {
                 worker.settle(&mut around, link, &mut self.judge, &self.plan, &mut self.execs);
                 worker.check();

@@ -184,7 +184,7 @@ impl Plan {
             // Records carry the wall clock over a restart, and ids are remembered by it.
             jump_ms_max: if named_ids || durable { 8 * minute_ms } else { 3 * 24 * 60 * minute_ms },
             wild_clock: false,
-            queue_jobs_max: if random.chance(80) { random.between(3, 8) } else { 0 },
+            queue_jobs_max: if random.chance(160) { random.between(3, 8) } else { 0 },
             named_ids,
             keys: Random::of(seed, 2).below(8).saturating_sub(5),
             large: random.chance(30),

@@ -19,6 +19,8 @@ type End = (Outcome, u32, Option<Option<(u64, u64)>>);
 #[derive(Default)]
 pub(crate) struct Told {
     accepted: BTreeMap<JobId, u64>,
+    /// Those of them that were not looked up yet.
+    news: Vec<JobId>,
     ends: BTreeMap<JobId, End>,
     cancelled: BTreeSet<JobId>,
     /// Those of other applications, and volatile ones, are not compared.
@@ -34,6 +36,7 @@ impl Told {
     pub(crate) fn accepted(&mut self, id: JobId) {
         if let Some(job) = self.known.get(&id) {
             self.accepted.insert(id, job.number);
+            self.news.push(id);
         }
     }
 
@@ -59,6 +62,19 @@ impl Told {
         let is_same = is_same && (before.2 == end.2 || before.2.is_none() || end.2.is_none());
         rule!(is_same, "job {} ended {before:?} for one reader and {end:?} for another", job.number);
         before.2 = before.2.or(end.2);
+    }
+
+    /// Who is told that a job is accepted can rely on it: it was written down, unless it ended before a broker took it.
+    pub(crate) fn check_news(&mut self, written: &Written) {
+        for id in self.news.drain(..) {
+            let number = self.accepted[&id];
+            let is_known = written.submitted(id).is_some() || written.end(id).is_some();
+            let may_end_at_once = self.known[&id].options.deadline_ms.is_some();
+            rule!(
+                is_known || may_end_at_once || self.ends.contains_key(&id) || self.cancelled.contains(&id),
+                "job {number} {id} was acknowledged, and was never written down"
+            );
+        }
     }
 
     /// Nobody waits for anything any more: what was told is what was written down.

@@ -178,7 +178,7 @@ impl JobTable {
         }
         for ((name, key), jobs) in &mut jobs {
             jobs.sort_by_key(|job| job.sequence);
-            let line = self.queues.get(*name).and_then(|queue| queue.keys.get(*key));
+            let line = self.queues.get(name).and_then(|queue| queue.keys.get(*key));
             let line = line.ok_or_else(|| Violation(format!("key {key} of queue {name} has no line")))?;
             check_line(line, jobs).map_err(|why| Violation(format!("of key {key} of queue {name} {why}")))?;
             let first = line.waits.first_key_value().map(|(_, slot)| self.job(*slot));
