@@ -81,6 +81,8 @@ pub struct Crash {
     pub message: String,
     /// The evidence: a backtrace, the end of standard error.
     pub detail: String,
+    /// Jobs that it had at hand, when that is known: others that it held are not to blame.
+    pub at_hand: Vec<JobId>,
 }
 
 /// What the worker tells while it works.

@@ -92,6 +92,31 @@ fn a_crash_that_is_told_of_ends_the_attempt_at_once() {
     assert_eq!(job["message"], "its worker's process ended while it ran, 2 times: killed by SIGSEGV");
 }
 
+/// The job before it was done, and its answer died with the process; the one behind it had not begun; the start of the one that
+/// crashed was not said. Who looks after the process knows which it was.
+#[test]
+fn who_knows_what_was_at_hand_has_only_that_blamed() {
+    let mut rig = Rig::new();
+    let client = rig.client();
+    let worker = rig.worker(3);
+    let [before, culprit, behind] = [(); 3].map(|()| rig.submit(client, JobOptions::default()));
+    rig.start(worker);
+    assert_eq!([(); 2].map(|()| rig.grant(worker).map(|grant| grant.id)), [Some(culprit), Some(behind)]);
+    let pid = rig.admin(client, "workers.list", &[])["workers"][0]["pid"].to_string();
+    let crash = [("pid", &*pid), ("code", "SIGSEGV"), ("message", "killed by SIGSEGV")];
+    let refused = rig.ask(client, "worker.crashed", &[&crash[..], &[("jobs", "7")]].concat());
+    assert_eq!(refused.unwrap_err().0, Status::Argument);
+    let jobs = culprit.to_string();
+    assert_eq!(rig.admin(client, "worker.crashed", &[&crash[..], &[("jobs", &*jobs)]].concat())["lost"], 3);
+    let state = |rig: &mut Rig, id| {
+        let job = shown(rig, client, id);
+        ["losses", "suspect", "attempts"].map(|field| job[field].clone())
+    };
+    assert_eq!(state(&mut rig, before), [json!(0), json!(false), json!(1)]);
+    assert_eq!(state(&mut rig, culprit), [json!(1), json!(false), json!(1)]);
+    assert_eq!(state(&mut rig, behind), [json!(0), json!(false), json!(0)]);
+}
+
 /// A worker whose command crashed lives, and says so in its answer: that counts like a process that is gone, and nobody else is
 /// suspected.
 #[test]

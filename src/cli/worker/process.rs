@@ -14,6 +14,7 @@ use std::sync::mpsc::Sender;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use forebay::api::JobId;
 use forebay::api::report::{self, Doing, Place, Told};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::MemfdFlags;
@@ -231,6 +232,12 @@ impl Process {
             }
         };
         (0..self.threads()).map(seen).collect()
+    }
+
+    /// The jobs in its slots.
+    pub(super) fn at_hand(&self) -> Vec<JobId> {
+        let doing = |index| report::place(&self.report, index).ok()?.doing;
+        (0..self.threads()).filter_map(doing).map(|doing| doing.id).collect()
     }
 
     /// The queues it serves, once it is ready.

@@ -28,6 +28,8 @@ pub(super) struct Verdict {
     pub(super) message: String,
     /// The evidence: what it used, where it stood, and the end of what it said.
     detail: String,
+    /// The jobs it had at hand.
+    at_hand: Vec<JobId>,
 }
 
 /// What was seen of an attempt in a process.
@@ -83,6 +85,7 @@ impl Verdict {
             code: signal.unwrap_or("exit").to_owned(),
             message: format!("process {} {}{}{}", process.id, how(status), culprit, last_line(said)),
             detail,
+            at_hand: process.at_hand(),
         }
     }
 }
@@ -187,8 +190,9 @@ fn hear(told: Result<Vec<u8>, Failure>, pid: u32) {
 impl Verdict {
     fn arguments(&self) -> Vec<(String, String)> {
         let texts = [("code", &self.code), ("message", &self.message), ("detail", &self.detail)];
-        let pid = ("pid".to_owned(), self.pid.to_string());
-        std::iter::once(pid).chain(texts.map(|(key, text)| (key.to_owned(), text.clone()))).collect()
+        let jobs: Vec<String> = self.at_hand.iter().map(JobId::to_string).collect();
+        let numbers = [("pid".to_owned(), self.pid.to_string()), ("jobs".to_owned(), jobs.join(","))];
+        numbers.into_iter().chain(texts.map(|(key, text)| (key.to_owned(), text.clone()))).collect()
     }
 }
 

@@ -244,9 +244,10 @@ impl<J: Jobs> Broker<J> {
         };
         let (code, message) = (text(said.need("code")?), text(said.need("message")?));
         let detail = text(said.take("detail").unwrap_or_default());
+        let at_hand = said.ids("jobs")?;
         said.finish()?;
         let found = self.workers_of_process(session, pid)?;
-        let crash = Crash { code, message, detail };
+        let crash = Crash { code, message, detail, at_hand };
         let lost: usize = found.into_iter().map(|id| self.crashed(now, id, crash.clone())).sum();
         self.reply(session, tag, Shape::Plain, Answer::Json(json!({ "lost": lost })));
         Ok(())

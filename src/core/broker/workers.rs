@@ -202,7 +202,8 @@ impl<J: Jobs> Broker<J> {
         self.outputs.push_back(Output::BeatReply { session, dropped });
     }
 
-    /// Gives up every lease of a session. `counted`: it vanished, it did not say goodbye.
+    /// Gives up every lease of a session. `counted`: it vanished, it did not say goodbye. Who says how its process ended may know
+    /// what that had at hand; what else it held, it was only about to do, or had done without having said so, and none of that counts.
     pub(super) fn end_leases(
         &mut self,
         now: Now,
@@ -213,12 +214,18 @@ impl<J: Jobs> Broker<J> {
         let Some(worker) = self.worker(session) else { return };
         let running = worker.leases.values().filter(|held| held.started_us.is_some()).count();
         let all = worker.leases.len();
+        let is_at_hand = |held: &Held| crash.as_ref().is_some_and(|crash| crash.at_hand.contains(&held.id));
+        let at_hand = worker.leases.values().filter(|held| is_at_hand(held)).count();
         let lost = |(&slot, held): (&u32, &Held)| {
-            let alone = if held.started_us.is_some() { running == 1 } else { all == 1 };
-            (Lease { slot, token: held.token }, alone)
+            let alone = match (at_hand, held.started_us) {
+                (0, Some(_)) => running == 1,
+                (0, None) => all == 1,
+                _ => at_hand == 1 && is_at_hand(held),
+            };
+            (Lease { slot, token: held.token }, alone, counted && (at_hand == 0 || is_at_hand(held)))
         };
-        let leases: Vec<(Lease, bool)> = worker.leases.iter().map(lost).collect();
-        for (lease, alone) in leases {
+        let leases: Vec<(Lease, bool, bool)> = worker.leases.iter().map(lost).collect();
+        for (lease, alone, counted) in leases {
             self.end_lease(now, session, lease, alone, counted, crash.clone());
         }
     }

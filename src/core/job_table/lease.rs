@@ -215,8 +215,12 @@ impl JobTable {
         job.losses += 1;
         let (losses, last) = (job.losses, job.attempts >= job.rules.attempts);
         self.counters.losses += 1;
-        let crash =
-            Crash { code: fault.code.clone(), message: fault.message.clone(), detail: fault.detail.clone() };
+        let crash = Crash {
+            code: fault.code.clone(),
+            message: fault.message.clone(),
+            detail: fault.detail.clone(),
+            at_hand: Vec::new(),
+        };
         if losses >= LOSSES_MAX {
             let message = format!("its process crashed, {losses} times");
             let close = Close { code: "quarantined".into(), message, ..Close::new(Outcome::Quarantined) };

@@ -90,6 +90,12 @@ impl<'a> Arguments<'a> {
         self.take(key).map(|text| id_of(key, text)).transpose()
     }
 
+    /// Ids with commas between them; none when nothing is said.
+    pub(super) fn ids(&mut self, key: &'static str) -> Result<Vec<JobId>, Failure> {
+        let text = self.take(key).unwrap_or_default();
+        text.split(',').filter(|id| !id.is_empty()).map(|id| id_of(key, id)).collect()
+    }
+
     pub(super) fn need_id(&mut self) -> Result<JobId, Failure> {
         id_of("id", self.need("id")?)
     }
