@@ -97,7 +97,7 @@ pub fn commands() -> &'static [Command] {
         command("worker.drain", "name", "Lets a worker finish what it has and take no more."),
         command(
             "worker.crashed",
-            "pid code message [detail]",
+            "pid code message [detail] [jobs]",
             "Says that a worker's process has ended, and how: what it held is lost at once.",
         ),
         command(

@@ -3,6 +3,7 @@
 use crate::rig::{Rig, Worker};
 use forebay::model::{JobId, JobOptions, Outcome, ReplyMode, Status};
 use forebay::wire::command::{PeerKind, Retry, ToBroker};
+use serde_json::json;
 
 /// Takes two workers down with the job that is next.
 fn quarantine_next(rig: &mut Rig) {

@@ -3,7 +3,6 @@
 use crate::core::worker::Hints;
 use crate::core::worker::START_HOLD_US;
 use crate::core::worker::held::{Held, JobKey, State};
-use crate::core::worker::pace::PATIENCE_US;
 use crate::core::worker::{Answer, Unacked, WorkerCore, WorkerEvent};
 use crate::model::{Body, Lease, Now, Stop};
 use crate::wire::command::ToBroker;
@@ -182,7 +181,7 @@ impl WorkerCore {
     /// How long a job may wait here to be received: beyond the slots only as long as it pays.
     pub(super) fn patience_us(&self) -> u64 {
         let is_paced = self.config.prefetch.is_none() && self.pace.prefetch(self.slots) > 0;
-        if is_paced { self.unreceived_us.min(PATIENCE_US) } else { self.unreceived_us }
+        if is_paced { self.unreceived_us.min(self.pace.patience_us()) } else { self.unreceived_us }
     }
 
     /// Jobs that may be handed to this worker now.

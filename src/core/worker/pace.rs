@@ -1,18 +1,22 @@
-//! How many jobs pay to be held beyond the slots: fetching the next job of a short kind takes longer than doing it.
+//! How many jobs pay to be held beyond the slots: while the next job is on its way a slot stands idle.
 //!
-//! Invariant: nothing is held beyond the slots before several jobs in a row were short, nor after one was not.
+//! Invariant: nothing is held beyond the slots before several jobs in a row were short, nor after a long one. What waits here
+//! behind another is asked back by the broker once a slot is free elsewhere, so holding it costs nobody time.
 
-/// A job of at least this length is worth its way: none is fetched ahead of it.
-const SHORT_US: u64 = 1_000;
-/// Work worth fetching ahead for each slot.
+/// Jobs of this mean length are worth their way: none is fetched ahead of them.
+const SHORT_US: u64 = 30_000;
+/// A job of this length says that the next may be long too, however short those before it were.
+const LONG_US: u64 = 100_000;
+/// Work worth fetching ahead for each slot, at least one job.
 const AHEAD_US: u64 = 2_000;
 /// Short jobs seen before any is fetched ahead.
 const SEEN_MIN: u32 = 16;
 /// Jobs held beyond each slot, and beyond all of them.
 const AHEAD_JOBS_MAX: u64 = 64;
 const AHEAD_MAX: u64 = 1_024;
-/// Jobs fetched ahead that wait longer are held up by a longer one, and go back.
-pub(super) const PATIENCE_US: u64 = 10_000;
+/// Jobs fetched ahead that wait longer than this and a few of their kind take are held up by a longer one, and go back.
+const PATIENCE_US: u64 = 10_000;
+const PATIENCE_JOBS: u64 = 4;
 
 /// What the last jobs took.
 #[derive(Clone, Copy, Debug, Default)]
@@ -24,7 +28,7 @@ pub(super) struct Pace {
 impl Pace {
     /// A job took so long.
     pub(super) fn note(&mut self, run_us: u64) {
-        if run_us >= SHORT_US {
+        if run_us >= LONG_US {
             return self.begin_anew();
         }
         self.mean_us = if self.seen == 0 { run_us } else { (self.mean_us * 15 + run_us) / 16 };
@@ -38,11 +42,16 @@ impl Pace {
 
     /// How many to hold beyond so many slots.
     pub(super) fn prefetch(&self, slots: u32) -> u32 {
-        if self.seen < SEEN_MIN {
+        if self.seen < SEEN_MIN || self.mean_us >= SHORT_US {
             return 0;
         }
         let each = (AHEAD_US / self.mean_us.max(1)).clamp(1, AHEAD_JOBS_MAX);
         (each * u64::from(slots)).min(AHEAD_MAX) as u32
+    }
+
+    /// How long a job held beyond the slots may wait.
+    pub(super) fn patience_us(&self) -> u64 {
+        PATIENCE_US + PATIENCE_JOBS * self.mean_us
     }
 }
 
@@ -58,7 +67,20 @@ mod tests {
             pace.note(100);
         }
         assert_eq!(pace.prefetch(2), 40);
-        pace.note(SHORT_US);
+        pace.note(LONG_US);
+        assert_eq!(pace.prefetch(2), 0);
+    }
+
+    #[test]
+    fn one_job_waits_for_each_slot_where_jobs_take_milliseconds() {
+        let mut pace = Pace::default();
+        for _ in 0..SEEN_MIN {
+            pace.note(10_000);
+        }
+        assert_eq!((pace.prefetch(2), pace.patience_us()), (2, 50_000));
+        for _ in 0..200 {
+            pace.note(SHORT_US + 1_000);
+        }
         assert_eq!(pace.prefetch(2), 0);
     }
 }

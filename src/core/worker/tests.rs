@@ -486,7 +486,7 @@ fn short_jobs_are_fetched_ahead_and_go_back_when_one_is_long() {
     play.start(17);
     let ahead = play.grant(18);
     play.commands();
-    play.pass_ms(9);
+    play.pass_ms(11);
     assert_eq!(play.events(), []);
     play.pass_ms(1);
     assert_eq!(play.events(), [WorkerEvent::Withdraw(ahead)]);
