@@ -1,7 +1,6 @@
 //! What the application asks of a worker: queues to take jobs from, jobs received, answers given.
 
 use crate::core::worker::Hints;
-use crate::core::worker::START_HOLD_US;
 use crate::core::worker::held::{Held, JobKey, State};
 use crate::core::worker::{Answer, Unacked, WorkerCore, WorkerEvent};
 use crate::model::{Body, Lease, Now, Stop};
@@ -80,7 +79,7 @@ impl WorkerCore {
                 held.is_start_unsaid = true;
                 self.table.set_state(key, State::Running);
                 self.next_look_us = self.next_look_us.min(due_us);
-                self.starts.push_back((now.us.saturating_add(START_HOLD_US), key));
+                self.starts.push_back((now.us.saturating_add(self.pace.start_hold_us()), key));
                 if self.is_draining || self.is_paused {
                     self.events.push_back(WorkerEvent::Hint { key, hint: Hints::DRAINING });
                 }
@@ -182,6 +181,26 @@ impl WorkerCore {
     pub(super) fn patience_us(&self) -> u64 {
         let is_paced = self.config.prefetch.is_none() && self.pace.prefetch(self.slots) > 0;
         if is_paced { self.unreceived_us.min(self.pace.patience_us()) } else { self.unreceived_us }
+    }
+
+    /// How long what a thread begins may stay untold.
+    pub fn start_hold_us(&self) -> u64 {
+        self.pace.start_hold_us()
+    }
+
+    /// Says how many jobs the worker takes in all, when that got less, or when half of what it holds beyond its slots is used
+    /// up: one packet then brings many. As many wait as there are slots, if they may: all may become free at once.
+    pub(super) fn next_demand(&mut self) -> Option<ToBroker> {
+        let free = self.free_slots();
+        let jobs = self.grants + u64::from(free);
+        let coming = self.demand.saturating_sub(self.grants);
+        let prefetch = self.prefetch();
+        let enough = (prefetch / 2).max(self.slots.min(prefetch));
+        let is_due = jobs < self.demand || u64::from(free) >= coming + u64::from(prefetch - enough);
+        (is_due && jobs != self.demand).then(|| {
+            self.demand = jobs;
+            ToBroker::Demand { jobs, bytes: 0 }
+        })
     }
 
     /// Jobs that may be handed to this worker now.

@@ -25,9 +25,6 @@ use held::Table;
 use pace::Pace;
 use session::Mark;
 
-/// START waits so long for the answer of a short job to travel with. A job that takes its worker down meanwhile is
-/// blamed all the same: the broker knows that it was granted.
-const START_HOLD_US: u64 = 500;
 /// A job nobody received for so long is given back, and no more is asked for until somebody receives.
 const UNRECEIVED_MS: u64 = 1_000;
 
@@ -229,11 +226,7 @@ impl WorkerCore {
             return Some(command);
         }
         self.polled = None;
-        let jobs = self.grants + u64::from(self.free_slots());
-        (jobs != self.demand).then(|| {
-            self.demand = jobs;
-            ToBroker::Demand { jobs, bytes: 0 }
-        })
+        self.next_demand()
     }
 
     /// The number the link gave to the command polled last.

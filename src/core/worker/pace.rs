@@ -7,8 +7,9 @@
 const SHORT_US: u64 = 30_000;
 /// A job of this length says that the next may be long too, however short those before it were.
 const LONG_US: u64 = 100_000;
-/// Work worth fetching ahead for each slot, at least one job.
-const AHEAD_US: u64 = 2_000;
+/// Work worth fetching ahead for each slot, at least one job: where every core computes, the broker's thread may wait some
+/// milliseconds for its turn.
+const AHEAD_US: u64 = 8_000;
 /// Short jobs seen before any is fetched ahead.
 const SEEN_MIN: u32 = 16;
 /// Jobs held beyond each slot, and beyond all of them.
@@ -17,6 +18,11 @@ const AHEAD_MAX: u64 = 1_024;
 /// Jobs fetched ahead that wait longer than this and a few of their kind take are held up by a longer one, and go back.
 const PATIENCE_US: u64 = 10_000;
 const PATIENCE_JOBS: u64 = 4;
+/// START waits so long for the answer of a short job to travel with, and for so many of its kind where that is longer. A job
+/// that takes its worker down meanwhile is blamed all the same: the broker knows that it was granted.
+const START_HOLD_US: u64 = 500;
+const START_HOLD_JOBS: u64 = 2;
+const START_HOLD_MAX_US: u64 = 10_000;
 
 /// What the last jobs took.
 #[derive(Clone, Copy, Debug, Default)]
@@ -49,6 +55,13 @@ impl Pace {
         (each * u64::from(slots)).min(AHEAD_MAX) as u32
     }
 
+    /// How long the start of a job may go untold.
+    pub(super) fn start_hold_us(&self) -> u64 {
+        let is_short = self.prefetch(1) > 0;
+        let jobs_us = if is_short { START_HOLD_JOBS * self.mean_us } else { 0 };
+        jobs_us.clamp(START_HOLD_US, START_HOLD_MAX_US)
+    }
+
     /// How long a job held beyond the slots may wait.
     pub(super) fn patience_us(&self) -> u64 {
         PATIENCE_US + PATIENCE_JOBS * self.mean_us
@@ -66,7 +79,7 @@ mod tests {
             assert_eq!(pace.prefetch(2), 0);
             pace.note(100);
         }
-        assert_eq!(pace.prefetch(2), 40);
+        assert_eq!(pace.prefetch(2), 128);
         pace.note(LONG_US);
         assert_eq!(pace.prefetch(2), 0);
     }
@@ -78,9 +91,10 @@ mod tests {
             pace.note(10_000);
         }
         assert_eq!((pace.prefetch(2), pace.patience_us()), (2, 50_000));
+        assert_eq!(pace.start_hold_us(), START_HOLD_MAX_US);
         for _ in 0..200 {
             pace.note(SHORT_US + 1_000);
         }
-        assert_eq!(pace.prefetch(2), 0);
+        assert_eq!((pace.prefetch(2), pace.start_hold_us()), (0, START_HOLD_US));
     }
 }

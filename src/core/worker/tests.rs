@@ -96,7 +96,7 @@ impl Play {
     /// A thread receives it, and computes for a while.
     fn begin(&mut self, key: JobKey) {
         self.core.started(self.now, key);
-        self.now.us += START_HOLD_US;
+        self.now.us += self.core.start_hold_us();
         self.core.tick(self.now);
     }
 
@@ -479,8 +479,8 @@ fn short_jobs_are_fetched_ahead_and_go_back_when_one_is_long() {
         assert!(play.commands().contains(&demand(n.into())) || n > 1);
         play.core.answer(play.now, key, result(), 6, 500);
     }
-    // One slot, and 2 ms of work ahead.
-    assert_eq!(play.commands().last(), Some(&demand(16 + 1 + 4)));
+    // One slot, and 8 ms of work ahead.
+    assert_eq!(play.commands().last(), Some(&demand(16 + 1 + 16)));
     play.ack_all();
     play.events();
     play.start(17);
@@ -501,6 +501,7 @@ fn short_jobs_are_fetched_ahead_and_go_back_when_one_is_long() {
 #[test]
 fn the_start_of_a_short_job_travels_with_its_answer() {
     let mut play = Play::ready(2);
+    let hold_us = play.core.start_hold_us();
     let (short, long) = (play.grant(1), play.grant(2));
     play.core.started(play.now, long);
     play.now.us += 100;
@@ -508,8 +509,8 @@ fn the_start_of_a_short_job_travels_with_its_answer() {
     assert_eq!(play.commands(), []);
     play.core.answer(play.now, short, result(), 6, 100);
     assert_eq!(play.commands(), [ToBroker::Start(lease(1)), done(lease(1)), demand(3)]);
-    assert_eq!(play.core.next_timeout(), Some(play.now.us - 100 + START_HOLD_US));
-    play.now.us += START_HOLD_US - 100;
+    assert_eq!(play.core.next_timeout(), Some(play.now.us - 100 + hold_us));
+    play.now.us += hold_us - 100;
     play.core.tick(play.now);
     assert_eq!(play.commands(), [ToBroker::Start(lease(2))]);
     // What a job says while it runs comes after its start.
@@ -517,4 +518,28 @@ fn the_start_of_a_short_job_travels_with_its_answer() {
     play.core.started(play.now, talking);
     play.core.progress(talking, 0.5, String::new());
     assert_eq!(play.commands()[0], ToBroker::Start(lease(3)));
+}
+
+#[test]
+fn more_is_asked_for_when_half_of_what_waits_here_is_used_up() {
+    let mut play = Play::with(|config| config.prefetch = Some(8));
+    play.up(true, 1);
+    play.core.register("q", 0, 1);
+    play.core.receiving(2);
+    assert_eq!(play.commands().last(), Some(&demand(10)));
+    let mut keys: VecDeque<JobKey> = (1..=10).map(|n| play.grant(n)).collect();
+    let mut answer_one = |play: &mut Play| {
+        let key = keys.pop_front().unwrap();
+        play.core.started(play.now, key);
+        play.core.answer(play.now, key, result(), 6, 1_000);
+        play.commands().into_iter().find(|command| matches!(command, ToBroker::Demand { .. }))
+    };
+    for _ in 0..3 {
+        assert_eq!(answer_one(&mut play), None);
+    }
+    assert_eq!(answer_one(&mut play), Some(demand(14)));
+    // Less is said at once.
+    play.core.drain();
+    let withdrawn = play.commands();
+    assert!(withdrawn.contains(&demand(10)), "{withdrawn:?}");
 }

@@ -98,7 +98,7 @@ impl Server {
             if self.is_finished(now)? {
                 return Ok(());
             }
-            if !has_more && self.shared.mailbox.fall_asleep() {
+            if !has_more && self.shared.mailbox.fall_asleep(false) {
                 let next_us = [self.core.next_timeout(), self.close_by_us].into_iter().flatten().min();
                 self.line.sleep(now, self.shared.mailbox.waker(), next_us)?;
             }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::core::client::News;
 use crate::model::{Body, Failure, QueueName, Status};
 use crate::run::call::{Call, Woken};
+use crate::run::clock;
 use crate::run::gate::{Interrupted, Wait, lock, nothing, until, wait_on};
 use crate::run::settings::RegisterSettings;
 use crate::run::worker::{HeldJob, Request, Shared, State, WorkerHandle};
@@ -132,10 +133,11 @@ impl WorkerHandle {
             waiting.level.clear();
         }
         drop(state);
+        let now = clock::now();
         for (i, job) in out[first..].iter().enumerate() {
             job.received();
             if i >= begun {
-                shared.mailbox.push(Request::Started(job.key()));
+                shared.mailbox.push_for_look(Request::Started(now, job.key()));
             }
         }
         Ok(count)

@@ -17,7 +17,7 @@ pub use crate::run::gate::State;
 pub use job::HeldJob;
 
 use crate::core::worker::{Answer, JobKey};
-use crate::model::{Body, Failure, Status, limits};
+use crate::model::{Body, Failure, Now, Status, limits};
 use crate::net::{LevelEvent, spawn_quiet};
 use crate::run::call::Call;
 use crate::run::clock;
@@ -53,7 +53,7 @@ enum Request {
         slots: u32,
     },
     /// A thread took the job from those that wait.
-    Started(JobKey),
+    Started(Now, JobKey),
     /// The job was answered; `progress`: its last word before.
     Answered {
         key: JobKey,

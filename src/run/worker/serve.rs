@@ -31,6 +31,8 @@ pub(super) struct Server {
     begun: Vec<JobKey>,
     /// When to ask jobs again for their progress, earliest first.
     progress_due: VecDeque<(u64, JobKey)>,
+    /// Whoever has answered a job is likely to receive the next: until then nobody needs to say so.
+    look_us: u64,
     drains: Vec<Arc<Call>>,
     is_stopped: bool,
     close_by_us: Option<u64>,
@@ -53,6 +55,7 @@ impl Server {
             granted: Vec::new(),
             begun: Vec::new(),
             progress_due: VecDeque::new(),
+            look_us: 0,
             drains: Vec::new(),
             is_stopped: false,
             close_by_us: None,
@@ -124,11 +127,12 @@ impl Server {
             if self.is_finished(now)? {
                 return Ok(());
             }
-            if !has_more && self.shared.mailbox.fall_asleep() {
+            let looks_soon = now.us < self.look_us && !self.shared.waiting.is_empty();
+            if !has_more && self.shared.mailbox.fall_asleep(looks_soon) {
                 let due_us = self.progress_due.front().map(|(due_us, _)| *due_us);
-                let next_us =
-                    [self.core.next_timeout(), self.close_by_us, due_us].into_iter().flatten().min();
-                self.line.sleep(now, self.shared.mailbox.waker(), next_us)?;
+                let look_us = looks_soon.then_some(self.look_us);
+                let times = [self.core.next_timeout(), self.close_by_us, due_us, look_us];
+                self.line.sleep(now, self.shared.mailbox.waker(), times.into_iter().flatten().min())?;
             }
         }
     }
@@ -186,7 +190,7 @@ impl Server {
             }
             Request::Unregister { queue } => self.core.unregister(&queue),
             Request::Receiving { slots } => self.core.receiving(slots),
-            Request::Started(key) => self.core.started(now, key),
+            Request::Started(at, key) => self.core.started(at, key),
             Request::Answered { key, answer, len, run_us, progress } => {
                 if let Some((fraction, note)) = progress {
                     self.core.progress(key, fraction, note);
@@ -202,6 +206,7 @@ impl Server {
                     log::debug!(target: "worker", job:% = job.grant().id; "{word}");
                 }
                 self.core.answer(now, key, answer, len, run_us);
+                self.look_us = now.us + self.core.start_hold_us();
             }
             Request::Progress(key) => {
                 self.say_progress(key);

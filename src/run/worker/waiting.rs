@@ -140,6 +140,11 @@ impl Waiting {
         }
     }
 
+    /// Whether no job waits.
+    pub(super) fn is_empty(&self) -> bool {
+        lock(&self.state).jobs.is_empty()
+    }
+
     /// Takes a job back that has not begun; false: a thread has it.
     pub(super) fn withdraw(&self, key: JobKey) -> bool {
         let mut state = lock(&self.state);
