@@ -471,9 +471,9 @@ int32_t forebay_option_at(size_t i,
 typedef struct forebay_buffer_t forebay_buffer_t;
 
 /**
- * Makes a buffer of `len` zero bytes; `*data` is where they are, aligned to 64. The caller writes them, gives the buffer
- * to a submission or to forebay_job_complete_buffer, does not write them any more after that, and frees the buffer at
- * any time. The bytes live until the buffer is freed.
+ * Makes a buffer of `len` bytes, not set to anything; `*data` is where they are, aligned to 64. The caller writes all of
+ * them, gives the buffer to a submission or to forebay_job_complete_buffer, does not write them any more after that, and
+ * frees the buffer at any time. The bytes live until the buffer is freed.
  *
  * FOREBAY_ERR_MEMORY when there is no such room. Any thread. `err` may be NULL.
  */
@@ -1384,7 +1384,7 @@ forebay_status_t forebay_job_set_header(forebay_job_t *job,
 
 /**
  * Answers the job with its result. FOREBAY_OK: the library holds a copy and sends it until the broker has it, also to a
- * restarted broker.
+ * restarted broker. What lies in the job's own payload is not copied when it is long.
  *
  * FOREBAY_ERR_LEASE_LOST when the job is another's by now, FOREBAY_ERR_STATE when it is answered, FOREBAY_ERR_BUSY when
  * more than worker.unacked_bytes wait to be acknowledged, FOREBAY_ERR_TOO_LARGE, FOREBAY_ERR_CLOSED. After BUSY and

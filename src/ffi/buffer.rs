@@ -3,7 +3,7 @@
 //! A buffer is memory the library owns and may keep without a copy: a payload or a result is written into it once and
 //! travels from there. It is shared by whoever it was given to; the last one to let go of it frees it.
 
-use std::alloc::{Layout, alloc_zeroed, dealloc};
+use std::alloc::{Layout, alloc, dealloc};
 use std::ffi::c_void;
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::model::{Failure, Status};
 /// Bytes owned by the library.
 pub struct forebay_buffer_t(Arc<Memory>);
 
-/// One allocation. Written by C before it is handed over, read by anybody after.
+/// One allocation, not set to anything. Written by C before it is handed over, read by anybody after.
 struct Memory {
     start: NonNull<u8>,
     len: usize,
@@ -37,7 +37,7 @@ impl Memory {
         let refused = || Failure::new(Status::Memory, format!("no memory for a buffer of {len} bytes"));
         let layout = Self::layout(len).ok_or_else(refused)?;
         // SAFETY: the layout has at least one byte.
-        let start = unsafe { alloc_zeroed(layout) };
+        let start = unsafe { alloc(layout) };
         Ok(Memory { start: NonNull::new(start).ok_or_else(refused)?, len })
     }
 
@@ -72,9 +72,9 @@ impl forebay_buffer_t {
     }
 }
 
-/// Makes a buffer of `len` zero bytes; `*data` is where they are, aligned to 64. The caller writes them, gives the buffer
-/// to a submission or to forebay_job_complete_buffer, does not write them any more after that, and frees the buffer at
-/// any time. The bytes live until the buffer is freed.
+/// Makes a buffer of `len` bytes, not set to anything; `*data` is where they are, aligned to 64. The caller writes all of
+/// them, gives the buffer to a submission or to forebay_job_complete_buffer, does not write them any more after that, and
+/// frees the buffer at any time. The bytes live until the buffer is freed.
 ///
 /// FOREBAY_ERR_MEMORY when there is no such room. Any thread. `err` may be NULL.
 #[unsafe(no_mangle)]

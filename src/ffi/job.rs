@@ -25,6 +25,9 @@ use crate::ffi::submit::{self, forebay_frame_t, forebay_submit_t};
 use crate::model::limits::CONTEXT_HEADER;
 use crate::model::{Failure, Status};
 
+/// From so many bytes on a result that lies in the job's payload shares its memory. Shorter ones may share theirs with many others.
+const SHARE_LEN_MIN: usize = 16 << 10;
+
 /// A job a worker has received.
 pub struct forebay_job_t {
     job: Job,
@@ -298,7 +301,7 @@ pub unsafe extern "C" fn forebay_job_set_header(
 }
 
 /// Answers the job with its result. FOREBAY_OK: the library holds a copy and sends it until the broker has it, also to a
-/// restarted broker.
+/// restarted broker. What lies in the job's own payload is not copied when it is long.
 ///
 /// FOREBAY_ERR_LEASE_LOST when the job is another's by now, FOREBAY_ERR_STATE when it is answered, FOREBAY_ERR_BUSY when
 /// more than worker.unacked_bytes wait to be acknowledged, FOREBAY_ERR_TOO_LARGE, FOREBAY_ERR_CLOSED. After BUSY and
@@ -313,8 +316,18 @@ pub unsafe extern "C" fn forebay_job_complete(
     guard!(err, {
         // SAFETY: NULL, or what the contract says.
         let (object, data) = unsafe { (arg::object(job, "job")?, arg::bytes(data, len, "data")?) };
-        object.job.complete(Bytes::copy_from_slice(data))
+        object.job.complete(result_of(&object.job, data))
     })
+}
+
+/// The bytes of a result, which the caller may change or free after the call.
+fn result_of(job: &Job, data: &[u8]) -> Bytes {
+    let is_in = |frame: &&Bytes| {
+        let (frame, data) = (frame.as_ptr_range(), data.as_ptr_range());
+        frame.start <= data.start && data.end <= frame.end
+    };
+    let frame = if data.len() < SHARE_LEN_MIN { None } else { job.body().0.iter().find(is_in) };
+    frame.map_or_else(|| Bytes::copy_from_slice(data), |frame| frame.slice_ref(data))
 }
 
 /// Like forebay_job_complete with a result of several frames, which stay apart. `frames` may be NULL when `frames_len` is

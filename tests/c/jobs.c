@@ -116,6 +116,33 @@ static void buffers(void) {
     forebay_result_free(result);
 }
 
+/* A result that is a part of the payload lives longer than the job; one of other memory is copied. */
+static void part_of_the_payload(void) {
+    enum { LEN = 100000, FROM = 30000, PART = 50000 };
+    static char sent[LEN], other[PART];
+    for (size_t i = 0; i < LEN; i++) sent[i] = (char)(i % 251);
+    forebay_submit_t job = a_job("q", "");
+    job.payload = sent;
+    job.payload_len = LEN;
+    for (int is_part = 0; is_part < 2; is_part++) {
+        forebay_id_t id;
+        DONE(forebay_client_submit(client, &job, 1, SOON, &id, NULL, &err));
+        forebay_job_t *got = receive();
+        size_t len = 0;
+        const char *payload = forebay_job_payload(got, &len);
+        CHECK(len == LEN);
+        memcpy(other, payload + FROM, PART);
+        DONE(forebay_job_complete(got, is_part ? payload + FROM : other, PART, &err));
+        memset(other, 0, PART);
+        forebay_job_free(got);
+        forebay_result_t *result = NULL;
+        DONE(forebay_client_wait(client, &id, SOON, &result, &err));
+        forebay_result_view_t ended = seen(result);
+        CHECK(ended.data_len == PART && memcmp(ended.data, sent + FROM, PART) == 0);
+        forebay_result_free(result);
+    }
+}
+
 /* What `want` asks for comes by next, in order: accepted, progress, partial results, result. */
 static void news(void) {
     forebay_submit_t job = a_job("q", "x");
@@ -420,6 +447,7 @@ int main(int argc, char **argv) {
     without_a_broker();
     all_the_way();
     buffers();
+    part_of_the_payload();
     news();
     attempts();
     cancelled();

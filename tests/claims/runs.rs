@@ -229,6 +229,25 @@ fn many_runs_stay_cheap() {
     assert!(after <= before + before / 5 + 8_192, "{before} kB and then {after} kB");
 }
 
+/// 16 steps whose ends come in 1,000 random orders, of a program that is client and worker in C: after each, exactly those have begun
+/// whose needs are done.
+#[test]
+fn sixteen_steps_in_a_thousand_orders() {
+    const RUNS: u64 = 1_000;
+    const STEPS: u64 = 16;
+    let stage = support::stage!(&[]);
+    let said = run(stage.program("claims_orders").args([&RUNS.to_string(), "7"]), SOON * 10).success().text();
+    let words: Vec<&str> = said.split_whitespace().collect();
+    let ["runs", runs, "ends", ends, "orders", orders] = words[..] else { panic!("{said}") };
+    claim(
+        "sixteen_steps_in_a_thousand_orders",
+        format!("{runs} runs in {orders} different orders, right after each of {ends} ends"),
+        "1000 runs, 16000 ends; 900 orders",
+    );
+    assert_eq!((runs.parse(), ends.parse()), (Ok(RUNS), Ok(RUNS * STEPS)));
+    assert!(orders.parse::<u64>().is_ok_and(|orders| orders >= 900), "{said}");
+}
+
 /// Kilobytes of a process's memory.
 fn memory_of(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("a process's status");

@@ -9,6 +9,8 @@
 #define BATCH 1000
 /* From here on a payload is written into library memory, which is not copied. */
 #define BUFFER_LEN_MIN (32 * 1024)
+/* Jobs of so many bytes together leave before the next are made. */
+#define BATCH_LEN (256 * 1024)
 
 static forebay_client_t *client;
 static forebay_error_t *error;
@@ -41,6 +43,9 @@ static void enqueue(size_t n) {
     for (size_t i = 0; i < n; i++) forebay_buffer_free((forebay_buffer_t *)jobs[i].buffer);
 }
 
+/* Whether `n` jobs are enough to leave. */
+static int is_batch(const round_t *round, size_t n) { return n == BATCH || n * round->size >= BATCH_LEN; }
+
 static size_t answered(round_t *round, forebay_result_t *result) {
     forebay_result_view_t view = {.struct_size = sizeof view};
     forebay_result_view(result, &view);
@@ -55,7 +60,7 @@ static void run(round_t *round) {
     size_t n = 0;
     for (size_t slot = 0; slot < round->in_flight; slot++) {
         describe(&jobs[n++], round, slot);
-        if (n == BATCH || slot + 1 == round->in_flight) enqueue(n), n = 0;
+        if (is_batch(round, n) || slot + 1 == round->in_flight) enqueue(n), n = 0;
     }
     while (round->open > 0) {
         size_t got = 0;
@@ -66,6 +71,7 @@ static void run(round_t *round) {
             size_t slot = answered(round, results[i]);
             forebay_result_free(results[i]);
             if (round_goes_on(round)) describe(&jobs[n++], round, slot);
+            if (is_batch(round, n)) enqueue(n), n = 0;
         }
         enqueue(n);
     }
