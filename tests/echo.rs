@@ -99,7 +99,7 @@ fn frames_and_headers_of_any_bytes() {
         let any: Vec<u8> = (0..=255).collect();
         let job = Submit::frames("echo", frames.clone()).header("any", any.clone()).header("größe", "");
         let result = client.call(job, SOON).unwrap();
-        assert_eq!(result.body().0, frames);
+        assert_eq!(result.body().0[..], frames);
         assert_eq!(result.header("any"), Some(&any[..]));
         assert_eq!(result.header("größe"), Some(&b""[..]));
         let too_many = Submit::frames("echo", vec![Bytes::new(); 1_025]);

@@ -8,9 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use forebay::core::job_table::{JobTable, TableConfig};
 use forebay::core::jobs::{Allowance, Answer, Asker, Class, End, Event, Jobs, SessionId, WorkerId};
-use forebay::model::{
-    Body, Headers, JobId, JobOptions, Lease, Meta, Now, Owner, QueueName, ReplyMode, Submission,
-};
+use forebay::model::{Body, Headers, JobId, JobOptions, Lease, Now, Owner, QueueName, ReplyMode, Submission};
 
 /// Time between two jobs.
 const STEP_US: u64 = 10;
@@ -68,8 +66,7 @@ impl Table {
             let (lease, id) = self.granted();
             self.table.start(self.now, lease);
             self.tag += 1;
-            let (body, headers, meta) = (Body::one(Bytes::new()), Headers::default(), Meta::default());
-            self.table.finish(self.now, self.tag, lease, End::Done { body, headers, meta });
+            self.table.finish(self.now, self.tag, lease, End::Done(Arc::new(Body::one(Bytes::new()).into())));
             self.ended(id);
             self.tag += 1;
             self.table.forget(self.now, self.tag, id, &self.asker);

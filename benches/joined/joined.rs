@@ -1,5 +1,7 @@
 //! The machines, joined: what one says is handed to the other in the order a good network keeps.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use forebay::core::broker::{Broker, BrokerConfig};
 use forebay::core::client::{ClientConfig, ClientCore, ClientEvent, News, Order, Want};
@@ -9,7 +11,7 @@ use forebay::core::session::PeerEvent;
 use forebay::core::worker::{Answer, WorkerConfig, WorkerCore, WorkerEvent};
 use forebay::link::{ConnId, Hub, HubLimits, Peer, PeerConfig};
 use forebay::model::{
-    Body, Headers, JobId, JobOptions, Level, Meta, Now, QueueName, ReplyMode, Submission, limits,
+    Body, Headers, JobId, JobOptions, Level, Now, QueueName, ReplyMode, Submission, limits,
 };
 use forebay::wire::command::{PeerKind, Secret, Terms};
 
@@ -92,7 +94,7 @@ impl Joined {
             stage: None,
         };
         let order = Order {
-            submission: Box::new(submission),
+            submission: Arc::new(submission),
             tag: 0,
             want: Want::RESULT | Want::REFUSED,
             is_volatile: true,
@@ -146,8 +148,7 @@ impl Joined {
             let WorkerEvent::Granted { key, grant } = event else { continue };
             let len = grant.body.len() as u64;
             core.started(now, key);
-            let answer =
-                Answer::Done { body: grant.body, headers: Headers::default(), meta: Meta::default() };
+            let answer = Answer::Done(Arc::new(grant.body.into()));
             core.answer(now, key, answer, len, 10);
         }
         core.receiving(1);

@@ -63,7 +63,7 @@ impl Load {
         let job = Submission {
             id: JobId::new(wall_ms, random),
             queue: self.queue.clone(),
-            body: Body(vec![self.payload.clone()]),
+            body: Body::from(vec![self.payload.clone()]),
             headers: Headers::default(),
             options: JobOptions::default(),
             resent: false,

@@ -16,8 +16,8 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::api::job::{Job, Retry};
-use crate::model::Body;
 use crate::model::limits::{HOOK_KEY_LEN_MAX, HOOK_SAID_LEN_MAX};
+use crate::model::{Body, BodyFrames};
 pub(crate) use crate::wire::command::Fault;
 
 /// How often it is looked whether the job is to stop.
@@ -132,7 +132,7 @@ impl About {
         is_to_stop: &dyn Fn() -> bool,
     ) -> (Vec<u8>, String) {
         let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-        let frames: Vec<_> = input.map(|body| body.0.clone()).unwrap_or_default();
+        let frames: BodyFrames = input.map(|body| body.0.clone()).unwrap_or_default();
         thread::scope(|scope| {
             let (over, ended) = mpsc::channel::<()>();
             let feed = move || {

@@ -12,7 +12,8 @@ use crate::api::submit::Submit;
 use crate::core::client::{Delivery, News};
 use crate::core::worker::Answer;
 use crate::model::{
-    Body, Failure, Headers, JobId, JobRules, Lease, Meta, Outcome, QueueName, Status, Stop, Verdict,
+    Body, Completion, Failure, Headers, JobId, JobRules, Lease, Meta, Outcome, QueueName, Status, Stop,
+    Verdict,
 };
 use crate::run::worker::HeldJob;
 use crate::wire::command::{Fault, Grant};
@@ -85,17 +86,13 @@ impl Job {
             meta: Meta::default(),
         };
         match answer {
-            Answer::Done { body, headers, meta } => {
-                verdict.body = body;
-                verdict.headers = headers;
-                verdict.meta = meta;
+            Answer::Done(completion) => {
+                let Completion { body, headers, meta } = Arc::unwrap_or_clone(completion);
+                verdict = Verdict { body, headers, meta, ..verdict };
             }
             Answer::Failed(fault) => {
-                verdict.outcome = Outcome::Failed;
-                verdict.code = fault.code;
-                verdict.message = fault.message;
-                verdict.detail = fault.detail;
-                verdict.meta = fault.meta;
+                let Fault { code, message, detail, meta, .. } = Arc::unwrap_or_clone(fault);
+                verdict = Verdict { outcome: Outcome::Failed, code, message, detail, meta, ..verdict };
             }
             Answer::Released { .. } => verdict.outcome = Outcome::Waiting,
         }

@@ -27,7 +27,7 @@ pub mod submit;
 pub mod worker;
 
 pub use crate::model::{
-    Body, Failure, Headers, JobId, JobOptions, JobRules, Level, Meta, Outcome, QueueName, Status, Stop,
+    Body, Failure, Headers, JobId, JobOptions, JobRules, Known, Level, Meta, Outcome, QueueName, Status, Stop,
 };
 pub use crate::run::settings::{
     AckMode, BrokerSettings, ClientSettings, Keys, RegisterSettings, WorkerSettings,

@@ -1,29 +1,23 @@
 //! News of a job, as the application reads it: a result, or what `next`, `peek` and `admin` hand over.
 
 use std::fmt::{self, Write};
-use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
 use crate::core::client::{Delivery, Kind, News};
-use crate::model::{Body, Failure, Headers, JobId, Meta, Outcome};
+use crate::model::{Body, BodyFrames, Failure, Headers, JobId, Meta, Outcome};
 
 /// One piece of news about a job. Cheap to clone; what its getters lend lives as long as the value.
 #[derive(Clone)]
-pub struct JobResult(Arc<Inner>);
+pub struct JobResult(Delivery);
 
-struct Inner {
-    delivery: Delivery,
-    meta_json: OnceLock<String>,
-}
-
-static NO_BODY: Body = Body(Vec::new());
+static NO_BODY: Body = Body(BodyFrames::new_const());
 static NO_HEADERS: Headers = Headers(Vec::new());
 static NO_META: Meta = Meta::new();
 
 impl JobResult {
     pub(crate) fn new(delivery: Delivery) -> Self {
-        JobResult(Arc::new(Inner { delivery, meta_json: OnceLock::new() }))
+        JobResult(delivery)
     }
 
     /// JSON text that answers an operator's command or a question about the handle.
@@ -33,17 +27,17 @@ impl JobResult {
 
     /// The job; zero in answers that are not about one.
     pub fn id(&self) -> JobId {
-        self.0.delivery.id
+        self.0.id
     }
 
     /// What it is about.
     pub fn kind(&self) -> Kind {
-        self.0.delivery.news.kind()
+        self.0.news.kind()
     }
 
     /// How the job ended, or stands as far as this piece of news tells.
     pub fn outcome(&self) -> Outcome {
-        match &self.0.delivery.news {
+        match &self.0.news {
             News::Ended(verdict) => verdict.outcome,
             News::State { state, .. } => *state,
             News::Refused(_) => Outcome::Rejected,
@@ -55,7 +49,7 @@ impl JobResult {
 
     /// How often the job had been started.
     pub fn attempt(&self) -> u32 {
-        match &self.0.delivery.news {
+        match &self.0.news {
             News::Ended(verdict) => verdict.attempt,
             News::State { attempt, .. } | News::Progress { attempt, .. } | News::Partial { attempt, .. } => {
                 *attempt
@@ -66,12 +60,12 @@ impl JobResult {
 
     /// What the application gave with the job.
     pub fn tag(&self) -> u64 {
-        self.0.delivery.tag
+        self.0.tag
     }
 
     /// The number of a partial result, from 0 in each attempt.
     pub fn sequence(&self) -> u64 {
-        match self.0.delivery.news {
+        match self.0.news {
             News::Partial { sequence, .. } => sequence,
             _ => 0,
         }
@@ -79,7 +73,7 @@ impl JobResult {
 
     /// How far the job is, 0 to 1.
     pub fn progress(&self) -> f64 {
-        match &self.0.delivery.news {
+        match &self.0.news {
             News::Progress { fraction, .. } | News::State { fraction, .. } => *fraction,
             News::Ended(verdict) if verdict.outcome == Outcome::Done => 1.0,
             _ => 0.0,
@@ -88,7 +82,7 @@ impl JobResult {
 
     /// The frames of the result.
     pub fn body(&self) -> &Body {
-        match &self.0.delivery.news {
+        match &self.0.news {
             News::Ended(verdict) => &verdict.body,
             News::Partial { body, .. } | News::Text(body) => body,
             _ => &NO_BODY,
@@ -117,7 +111,7 @@ impl JobResult {
 
     /// The result's headers.
     pub fn headers(&self) -> &Headers {
-        match &self.0.delivery.news {
+        match &self.0.news {
             News::Ended(verdict) => &verdict.headers,
             _ => &NO_HEADERS,
         }
@@ -130,7 +124,7 @@ impl JobResult {
 
     /// A short word for programs that says why the job failed, such as "abandoned"; empty when there is none.
     pub fn code(&self) -> &str {
-        match &self.0.delivery.news {
+        match &self.0.news {
             News::Ended(verdict) => &verdict.code,
             News::Refused(failure) => failure.status.name(),
             _ => "",
@@ -139,7 +133,7 @@ impl JobResult {
 
     /// The same as one sentence for people; of progress, its note.
     pub fn message(&self) -> &str {
-        match &self.0.delivery.news {
+        match &self.0.news {
             News::Ended(verdict) => &verdict.message,
             News::Refused(failure) => &failure.message,
             News::Progress { note, .. } => note,
@@ -149,7 +143,7 @@ impl JobResult {
 
     /// More, such as a traceback.
     pub fn detail(&self) -> &str {
-        match &self.0.delivery.news {
+        match &self.0.news {
             News::Ended(verdict) => &verdict.detail,
             _ => "",
         }
@@ -157,7 +151,7 @@ impl JobResult {
 
     /// Why the broker did not take the job, when that is the news.
     pub fn failure(&self) -> Option<Failure> {
-        match &self.0.delivery.news {
+        match &self.0.news {
             News::Refused(failure) => Some(failure.clone()),
             _ => None,
         }
@@ -165,27 +159,25 @@ impl JobResult {
 
     /// What the broker and the worker know of the job: attempts, worker, times.
     pub fn meta(&self) -> &Meta {
-        match &self.0.delivery.news {
+        match &self.0.news {
             News::Ended(verdict) => &verdict.meta,
             _ => &NO_META,
         }
     }
 
     /// The same as a JSON object of strings.
-    pub fn meta_json(&self) -> &str {
-        self.0.meta_json.get_or_init(|| {
-            let mut json = String::from("{");
-            for (i, (name, value)) in self.meta().iter().enumerate() {
-                if i > 0 {
-                    json.push(',');
-                }
-                push_json_text(&mut json, name);
-                json.push(':');
-                push_json_text(&mut json, value);
+    pub fn meta_json(&self) -> String {
+        let mut json = String::from("{");
+        for (i, (name, value)) in self.meta().iter().enumerate() {
+            if i > 0 {
+                json.push(',');
             }
-            json.push('}');
-            json
-        })
+            push_json_text(&mut json, name);
+            json.push(':');
+            push_json_text(&mut json, &value);
+        }
+        json.push('}');
+        json
     }
 }
 
@@ -220,6 +212,8 @@ impl fmt::Debug for JobResult {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::model::Verdict;
 
@@ -237,7 +231,7 @@ mod tests {
         };
         let delivery = Delivery { id: JobId([7; 16]), tag: 3, news: News::Ended(Arc::new(verdict)) };
         let result = JobResult::new(delivery);
-        assert_eq!(result.meta_json(), r#"{"a\"b":"line\u000abreak \\","worker":"größe"}"#);
+        assert_eq!(result.meta_json(), r#"{"worker":"größe","a\"b":"line\u000abreak \\"}"#);
         assert_eq!((result.data(), result.frames(), result.attempt(), result.tag()), (&[][..], 0, 2, 3));
         assert_eq!((result.code(), result.message(), result.detail()), ("x", "m", "d"));
     }

@@ -39,7 +39,7 @@ impl Submit {
 
     /// A job of several frames for `queue`.
     pub fn frames(queue: impl Into<String>, frames: Vec<Bytes>) -> Self {
-        Submit { queue: queue.into(), body: Body(frames), ..Submit::default() }
+        Submit { queue: queue.into(), body: frames.into(), ..Submit::default() }
     }
 
     /// A run of a pipeline: done when all its steps are, with the results of the steps that no other needs as its frames.

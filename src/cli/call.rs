@@ -7,7 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use forebay::api::{Client, JobId, JobResult, Kind, Status, Submit, Want};
+use forebay::api::{Body, Client, JobId, JobResult, Kind, Status, Submit, Want};
 
 use crate::cli::connection::Connection;
 use crate::cli::exit::{Exit, Failed};
@@ -47,7 +47,7 @@ impl Call {
             return self.call_lines(template);
         }
         let mut job = template;
-        job.body.0 = vec![self.payload.source.read()?.into()];
+        job.body = Body::one(self.payload.source.read()?);
         let client = Arc::new(self.connection.open()?);
         let interrupted = Arc::new(AtomicBool::new(false));
         let signalled = Arc::clone(&interrupted);
@@ -160,7 +160,7 @@ fn read_lines(
     while let Some(line) = next_line(&mut *from).map_err(|error| payload.source.unreadable(&error))? {
         progress.wait_until(|state| lines - state.written < in_flight || state.interrupted);
         let mut job = template.clone().tag(lines);
-        job.body.0 = vec![line.into()];
+        job.body = Body::one(line);
         let id = enqueue(client, job)?;
         progress.change(|state| {
             // Its result may have been faster.

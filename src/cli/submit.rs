@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
-use forebay::api::{JobId, Submit};
+use forebay::api::{Body, JobId, Submit};
 use serde_json::json;
 
 use crate::cli::connection::Connection;
@@ -52,7 +52,7 @@ impl SubmitCommand {
             self.submit_lines(&job)?;
         } else {
             // Read before the connection is made: a file that is not there is said at once.
-            job.body.0 = vec![self.payload.source.read()?.into()];
+            job.body = Body::one(self.payload.source.read()?);
             let client = self.connection.open()?;
             let id = client.submit(job, Some(self.timeout))?;
             self.say(id)?;
@@ -70,7 +70,7 @@ impl SubmitCommand {
                 let line = next_line(&mut *from).map_err(|error| self.payload.source.unreadable(&error))?;
                 let Some(line) = line else { break };
                 let mut job = template.clone();
-                job.body.0 = vec![line.into()];
+                job.body = Body::one(line);
                 jobs.push(job);
             }
             if jobs.is_empty() {

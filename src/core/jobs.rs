@@ -11,7 +11,7 @@ use bytes::Bytes;
 
 use crate::core::record::{Handed, Record, StoreStats};
 use crate::model::{
-    Body, Failure, Headers, JobId, JobOptions, Lease, Meta, Now, Outcome, Owner, QueueName, Stop, Submission,
+    Body, Completion, Failure, JobId, JobOptions, Lease, Now, Outcome, Owner, QueueName, Stop, Submission,
     Verdict,
 };
 use crate::wire::command::{Fault, Grant, Presented};
@@ -60,9 +60,9 @@ pub struct Asker {
 #[derive(Clone, Debug, PartialEq)]
 pub enum End {
     /// With a result.
-    Done { body: Body, headers: Headers, meta: Meta },
+    Done(Arc<Completion>),
     /// The worker says it failed.
-    Failed(Fault),
+    Failed(Arc<Fault>),
     /// Given back, may run later.
     Released { delay_ms: u64 },
     /// Given back before it began.

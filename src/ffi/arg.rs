@@ -150,6 +150,19 @@ pub(super) fn c_text(text: &str) -> CString {
     CString::new(&text[..upto]).unwrap_or_default()
 }
 
+/// Text that mostly is empty, which takes no memory then.
+pub(super) struct SomeText(Option<CString>);
+
+impl SomeText {
+    pub(super) fn of(text: &str) -> Self {
+        SomeText((!text.is_empty()).then(|| c_text(text)))
+    }
+
+    pub(super) fn as_ptr(&self) -> *const c_char {
+        self.0.as_deref().unwrap_or(c"").as_ptr()
+    }
+}
+
 /// Bytes for C, never NULL, so that they may be handed to `memcpy` whatever their length.
 pub(super) fn c_bytes(bytes: &[u8]) -> *const c_void {
     const NOTHING: &[u8] = &[0];

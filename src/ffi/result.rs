@@ -4,12 +4,12 @@
 //! belongs to the caller, never changes, and may be read by many threads at once; what its getters lend lives as long as
 //! it does, also after its client is gone.
 
-use std::ffi::{CString, c_char, c_void};
+use std::ffi::{CStr, CString, c_char, c_void};
 use std::ptr;
 use std::sync::OnceLock;
 
 use crate::api::JobResult;
-use crate::ffi::arg;
+use crate::ffi::arg::{self, SomeText};
 use crate::ffi::id::forebay_id_t;
 use crate::ffi::status::forebay_status_t;
 
@@ -17,29 +17,33 @@ use crate::ffi::status::forebay_status_t;
 pub struct forebay_result_t {
     result: JobResult,
     texts: OnceLock<Texts>,
+    meta: OnceLock<CString>,
 }
 
 /// The texts with a NUL, made when somebody asks.
 struct Texts {
-    code: CString,
-    message: CString,
-    detail: CString,
-    meta: CString,
+    code: SomeText,
+    message: SomeText,
+    detail: SomeText,
     header_names: Vec<CString>,
 }
 
 impl forebay_result_t {
     /// Hands a result out.
     pub(super) fn give(result: JobResult) -> *mut forebay_result_t {
-        arg::give(forebay_result_t { result, texts: OnceLock::new() })
+        arg::give(forebay_result_t { result, texts: OnceLock::new(), meta: OnceLock::new() })
+    }
+
+    /// Text of its own: made for every job it would be the dearest of all.
+    fn meta(&self) -> &CStr {
+        self.meta.get_or_init(|| arg::c_text(&self.result.meta_json()))
     }
 
     fn texts(&self) -> &Texts {
         self.texts.get_or_init(|| Texts {
-            code: arg::c_text(self.result.code()),
-            message: arg::c_text(self.result.message()),
-            detail: arg::c_text(self.result.detail()),
-            meta: arg::c_text(self.result.meta_json()),
+            code: SomeText::of(self.result.code()),
+            message: SomeText::of(self.result.message()),
+            detail: SomeText::of(self.result.detail()),
             header_names: self.result.headers().0.iter().map(|(name, _)| arg::c_text(name)).collect(),
         })
     }
@@ -182,7 +186,7 @@ pub unsafe extern "C" fn forebay_result_header_at(
 pub unsafe extern "C" fn forebay_result_meta(result: *const forebay_result_t) -> *const c_char {
     guard!(get ptr::null(), {
         // SAFETY: NULL or a result that lives, as the contract says.
-        unsafe { result.as_ref() }.map_or(ptr::null(), |object| object.texts().meta.as_ptr())
+        unsafe { result.as_ref() }.map_or(ptr::null(), |object| object.meta().as_ptr())
     })
 }
 

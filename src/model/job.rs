@@ -4,18 +4,23 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use smallvec::SmallVec;
+
 use crate::model::id::JobId;
 use crate::model::limits;
 use crate::model::queue_name::QueueName;
 
 /// A payload or a result: its frames. Cloning shares the bytes.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub struct Body(pub Vec<Bytes>);
+#[derive(Debug, PartialEq, Eq, Default)]
+pub struct Body(pub BodyFrames);
+
+/// The frames of a payload or a result. Most have one, which needs no memory of its own.
+pub type BodyFrames = SmallVec<[Bytes; 1]>;
 
 impl Body {
     /// One frame.
     pub fn one(frame: impl Into<Bytes>) -> Self {
-        Body(vec![frame.into()])
+        Body(SmallVec::from_buf([frame.into()]))
     }
 
     /// Bytes over all frames.
@@ -26,6 +31,21 @@ impl Body {
     /// Whether there is not one byte.
     pub fn is_empty(&self) -> bool {
         self.0.iter().all(Bytes::is_empty)
+    }
+}
+
+impl Clone for Body {
+    fn clone(&self) -> Self {
+        match self.0.as_slice() {
+            [frame] => Body(SmallVec::from_buf([frame.clone()])),
+            frames => Body(frames.iter().cloned().collect()),
+        }
+    }
+}
+
+impl From<Vec<Bytes>> for Body {
+    fn from(frames: Vec<Bytes>) -> Self {
+        Body(frames.into())
     }
 }
 

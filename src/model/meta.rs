@@ -1,33 +1,79 @@
 //! Facts about an attempt.
 
+use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
-/// Facts about an attempt for people and programs: "worker", "host", "started_ms" ... in the order they were added. Every
-/// job has some and few are looked at, so all stand in one text.
+/// Facts about an attempt for people and programs: "worker", "host", "started_ms" ... Each name once: what is said later
+/// replaces what was said before.
+///
+/// Every job has those that [`Known`] names and few are looked at, so they stand here as what they are, and become text
+/// for who reads them.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Meta {
-    text: String,
-    /// Where each name and each value ends.
-    ends: Vec<(u32, u32)>,
+    numbers: [Option<u64>; Known::NUMBERS],
+    worker: Option<Arc<str>>,
+    others: Vec<(String, String)>,
+}
+
+/// A fact of every job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Known {
+    /// How long the worker had the job, microseconds.
+    RunUs = 0,
+    /// When the job was accepted, Unix milliseconds.
+    AcceptedMs = 1,
+    /// When its last attempt began.
+    StartedMs = 2,
+    /// When it ended.
+    EndedMs = 3,
+    /// Who had it last. The only one that is no number.
+    Worker = 4,
+}
+
+impl Known {
+    /// Each of them.
+    pub const ALL: [Known; 5] =
+        [Known::RunUs, Known::AcceptedMs, Known::StartedMs, Known::EndedMs, Known::Worker];
+    const NUMBERS: usize = 4;
+
+    /// The one with this number.
+    pub fn from_number(number: u64) -> Option<Known> {
+        Self::ALL.get(usize::try_from(number).ok()?).copied()
+    }
+
+    /// The name people and programs see.
+    pub fn name(self) -> &'static str {
+        match self {
+            Known::RunUs => "run_us",
+            Known::AcceptedMs => "accepted_ms",
+            Known::StartedMs => "started_ms",
+            Known::EndedMs => "ended_ms",
+            Known::Worker => "worker",
+        }
+    }
 }
 
 impl Meta {
     /// No facts.
     pub const fn new() -> Meta {
-        Meta { text: String::new(), ends: Vec::new() }
+        Meta { numbers: [None; Known::NUMBERS], worker: None, others: Vec::new() }
     }
 
     /// Adds a fact.
     pub fn push(&mut self, name: &str, value: &str) {
-        if self.ends.is_empty() {
-            // What a job ends up with as a rule, so that nothing grows step by step.
-            self.text.reserve(128);
-            self.ends.reserve(6);
+        let known = Known::ALL.into_iter().find(|known| known.name() == name);
+        // A number that would read otherwise afterwards stays the text it is.
+        let number = value.parse().ok().filter(|number| itoa::Buffer::new().format::<u64>(*number) == value);
+        match (known, number) {
+            (Some(Known::Worker), _) => self.set_worker(value.into()),
+            (Some(known), Some(number)) => self.set(known, number),
+            _ => {
+                self.others.retain(|(other, _)| other != name);
+                self.others.push((name.to_owned(), value.to_owned()));
+            }
         }
-        self.text.push_str(name);
-        let name_end = self.text.len() as u32;
-        self.text.push_str(value);
-        self.ends.push((name_end, self.text.len() as u32));
     }
 
     /// Adds a fact that is a number.
@@ -35,30 +81,58 @@ impl Meta {
         self.push(name, itoa::Buffer::new().format(value));
     }
 
-    /// Each fact's name and value.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        let mut begin = 0;
-        self.ends.iter().map(move |&(name_end, end)| {
-            let (name_end, end) = (name_end as usize, end as usize);
-            let fact = (&self.text[begin..name_end], &self.text[name_end..end]);
-            begin = end;
-            fact
-        })
+    /// Sets a number of every job.
+    pub fn set(&mut self, known: Known, value: u64) {
+        if let Some(number) = self.numbers.get_mut(known as usize) {
+            *number = Some(value);
+        }
     }
 
-    /// The value of the first fact of this name.
-    pub fn get(&self, name: &str) -> Option<&str> {
+    /// Sets who had the job last.
+    pub fn set_worker(&mut self, worker: Arc<str>) {
+        self.worker = Some(worker);
+    }
+
+    /// A number of every job.
+    pub fn number(&self, known: Known) -> Option<u64> {
+        self.numbers.get(known as usize).copied().flatten()
+    }
+
+    /// Who had the job last.
+    pub fn worker(&self) -> Option<&str> {
+        self.worker.as_deref()
+    }
+
+    /// The numbers of every job that are known of this one.
+    pub fn numbers(&self) -> impl Iterator<Item = (Known, u64)> {
+        Known::ALL.into_iter().filter_map(|known| Some((known, self.number(known)?)))
+    }
+
+    /// The facts that not every job has, in the order they were added.
+    pub fn others(&self) -> impl Iterator<Item = (&str, &str)> + Clone {
+        self.others.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// Each fact's name and value.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
+        let numbers = self.numbers().map(|(known, number)| (known.name(), Cow::from(number.to_string())));
+        let worker = self.worker().map(|worker| (Known::Worker.name(), Cow::from(worker)));
+        numbers.chain(worker).chain(self.others().map(|(name, value)| (name, value.into())))
+    }
+
+    /// The value of the fact of this name.
+    pub fn get(&self, name: &str) -> Option<Cow<'_, str>> {
         self.iter().find(|(known, _)| *known == name).map(|(_, value)| value)
     }
 
     /// How many facts there are.
     pub fn len(&self) -> usize {
-        self.ends.len()
+        self.numbers().count() + usize::from(self.worker.is_some()) + self.others().count()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.ends.is_empty()
+        self.len() == 0
     }
 }
 
@@ -84,9 +158,28 @@ mod tests {
     fn facts_keep_their_order_and_their_bounds() {
         let mut meta = Meta::from_iter([("a", ""), ("", "b"), ("größe", "ü")]);
         meta.push_number("n", 17);
-        let facts: Vec<_> = meta.iter().collect();
+        let facts: Vec<_> = meta.others().collect();
         assert_eq!(facts, [("a", ""), ("", "b"), ("größe", "ü"), ("n", "17")]);
-        assert_eq!((meta.get("n"), meta.get("x"), meta.len(), meta.is_empty()), (Some("17"), None, 4, false));
+        assert_eq!(meta.get("n").as_deref(), Some("17"));
+        assert_eq!((meta.get("x"), meta.len(), meta.is_empty()), (None, 4, false));
         assert_ne!(Meta::from_iter([("ab", "c")]), Meta::from_iter([("a", "bc")]));
+    }
+
+    #[test]
+    fn what_every_job_has_reads_like_any_other_fact() {
+        let mut meta =
+            Meta::from_iter([("started_ms", "5"), ("worker", "w"), ("run_us", "007"), ("host", "h")]);
+        meta.set(Known::StartedMs, 6);
+        let facts: Vec<_> = meta.iter().map(|(name, value)| (name, value.into_owned())).collect();
+        let said = |name, value: &str| (name, value.to_owned());
+        assert_eq!(
+            facts,
+            [said("started_ms", "6"), said("worker", "w"), said("run_us", "007"), said("host", "h")]
+        );
+        assert_eq!((meta.number(Known::RunUs), meta.worker(), meta.len()), (None, Some("w"), 4));
+        assert_eq!(Meta::from_iter(meta.iter()), meta);
+        for number in 0..=5 {
+            assert_eq!(Known::from_number(number).map(|known| known as u64), (number < 5).then_some(number));
+        }
     }
 }

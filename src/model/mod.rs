@@ -17,10 +17,10 @@ pub mod time;
 
 pub use id::JobId;
 pub use index::Index;
-pub use job::{Body, Headers, InStage, JobOptions, JobRules, Level, ReplyMode, Submission};
+pub use job::{Body, BodyFrames, Headers, InStage, JobOptions, JobRules, Level, ReplyMode, Submission};
 pub use lease::{Lease, Stop, Token};
-pub use meta::Meta;
-pub use outcome::{Outcome, Verdict};
+pub use meta::{Known, Meta};
+pub use outcome::{Completion, Outcome, Verdict};
 pub use owner::Owner;
 pub use pipeline::{Pipeline, StepKind};
 #[cfg(feature = "planted-faults")]

@@ -72,6 +72,23 @@ impl Outcome {
     }
 }
 
+/// What a worker answers with when a job went well. Shared by whoever has to say it again.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Completion {
+    /// The result.
+    pub body: Body,
+    /// The result's headers.
+    pub headers: Headers,
+    /// What the worker knows of the attempt.
+    pub meta: Meta,
+}
+
+impl From<Body> for Completion {
+    fn from(body: Body) -> Self {
+        Completion { body, ..Completion::default() }
+    }
+}
+
 /// Everything that is known of a job that has ended: its one accepted result, or why there is none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
@@ -99,8 +116,10 @@ impl Verdict {
 
     /// The job an operator made in the place of the one with this verdict.
     pub fn requeued_as(&self) -> Option<JobId> {
-        let is_quarantined = self.outcome == Outcome::Quarantined;
-        self.meta.get(Self::REQUEUED_AS).filter(|_| is_quarantined).and_then(JobId::parse)
+        if self.outcome != Outcome::Quarantined {
+            return None;
+        }
+        self.meta.get(Self::REQUEUED_AS).and_then(|id| JobId::parse(&id))
     }
 
     /// Quarantined, and nobody has decided yet what becomes of the job.

@@ -34,6 +34,11 @@ impl QueueName {
         ))
     }
 
+    /// Whether one was cloned from the other, which is seen without a look at the text. Equal names may have come apart.
+    pub fn shares_with(&self, other: &QueueName) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -1,6 +1,10 @@
 //! The commands of docs/PROTOCOL.md as values. Reading and writing them is `codec`'s part.
 
-use crate::model::{Body, Failure, Headers, JobId, Lease, Meta, Outcome, Status, Stop, Submission, Token};
+use std::sync::Arc;
+
+use crate::model::{
+    Body, Completion, Failure, Headers, JobId, Lease, Meta, Outcome, Status, Stop, Submission, Token,
+};
 
 /// What opens, keeps and closes a session; travels without a number, in either direction.
 #[derive(Clone, Debug, PartialEq)]
@@ -147,7 +151,7 @@ pub enum GetMode {
 #[derive(Clone, Debug, PartialEq)]
 pub enum ToBroker {
     /// 16
-    Submit(Box<Submission>),
+    Submit(Arc<Submission>),
     /// 16, with a value no job can have: to be answered REFUSED with this failure. It used one of the submit credits.
     BadSubmit { id: JobId, failure: Failure },
     /// 17
@@ -169,9 +173,9 @@ pub enum ToBroker {
     /// 35
     Start(Lease),
     /// 36
-    Done { lease: Lease, body: Body, headers: Headers, meta: Meta },
+    Done { lease: Lease, completion: Arc<Completion> },
     /// 37
-    Failed { lease: Lease, fault: Fault },
+    Failed { lease: Lease, fault: Arc<Fault> },
     /// 38
     Release { lease: Lease, delay_ms: u64 },
     /// 39

@@ -71,7 +71,7 @@ impl World {
         let job = Submission {
             id: JobId::new(WALL_MS + sequence, random),
             queue: QueueName::new(if n & 1 == 0 { "a" } else { "b" }).expect("it is valid"),
-            body: Body(vec![Bytes::from(n.to_be_bytes().repeat(len / 8)), Bytes::from_static(b"tail")]),
+            body: Body::from(vec![Bytes::from(n.to_be_bytes().repeat(len / 8)), Bytes::from_static(b"tail")]),
             headers: Headers(vec![("trace".into(), Bytes::from(sequence.to_string()))]),
             options: JobOptions::default(),
             resent: false,

@@ -250,9 +250,10 @@ impl World {
     /// The same end with frames that no other result has.
     pub(crate) fn with_own_frames(&mut self, end: End) -> End {
         match end {
-            End::Done { body, headers, meta } => {
-                let frames = body.0.iter().map(|_| self.next_frame().into()).collect();
-                End::Done { body: Body(frames), headers, meta }
+            End::Done(mut completion) => {
+                let body = &mut Arc::make_mut(&mut completion).body;
+                body.0.iter_mut().for_each(|frame| *frame = self.next_frame().into());
+                End::Done(completion)
             }
             end => end,
         }

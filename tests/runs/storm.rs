@@ -1,7 +1,9 @@
 //! What happens in a storm, drawn from its seed, and how it ends.
 
+use std::sync::Arc;
+
 use forebay::core::jobs::{Admin, Answer, End, Event, Jobs};
-use forebay::model::{Body, Headers, Meta, Outcome};
+use forebay::model::{Body, Outcome};
 use forebay::wire::command::{Fault, Retry};
 
 use crate::account::World;
@@ -76,8 +78,9 @@ fn act(world: &mut World, random: &mut Random) -> Result<(), String> {
 }
 
 fn draw_end(random: &mut Random) -> End {
-    let fault =
-        |retry| Fault { retry, code: "whim".into(), message: "it felt so".into(), ..Fault::default() };
+    let fault = |retry| {
+        Arc::new(Fault { retry, code: "whim".into(), message: "it felt so".into(), ..Fault::default() })
+    };
     match random.below(20) {
         0 => End::Failed(fault(Retry::Never)),
         1..=2 => End::Failed(fault(Retry::AfterMs(10))),
@@ -89,7 +92,7 @@ fn draw_end(random: &mut Random) -> End {
 /// A result of so many frames.
 fn well(frames: u64) -> End {
     let body = Body((0..frames).map(|i| vec![i as u8; 3].into()).collect());
-    End::Done { body, headers: Headers::default(), meta: Meta::default() }
+    End::Done(Arc::new(body.into()))
 }
 
 /// Nothing goes wrong any more: every run must end.

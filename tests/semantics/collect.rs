@@ -1,6 +1,5 @@
 //! Collectors: the results of a stage, each told until it is acknowledged, and then never again.
 
-use bytes::Bytes;
 use forebay::model::pipeline::{Step, StepKind};
 use forebay::model::{Body, JobId, Outcome, Status};
 use forebay::wire::command::{FromBroker, Grant, Retry, ToBroker};
@@ -181,7 +180,7 @@ fn what_is_collected_is_let_go_unless_a_step_takes_it() {
         assert_eq!(behind.body.0.len(), if is_taken { 2 } else { 1 });
         finish(&mut rig, &mut worker, &behind);
         let verdict = rig.result(client, run).unwrap();
-        assert_eq!((verdict.outcome, &verdict.body.0), (Outcome::Done, &vec![Bytes::from("[behind]")]));
+        assert_eq!((verdict.outcome, &verdict.body), (Outcome::Done, &Body::one("[behind]")));
     }
 }
 

@@ -1,5 +1,7 @@
 //! What the simulation over a store found, each told as a story.
 
+use std::sync::Arc;
+
 use crate::rig::Rig;
 use forebay::core::record::Record;
 use forebay::model::{JobId, JobOptions, Level, Outcome, Submission};
@@ -77,7 +79,7 @@ fn a_worker_is_told_to_begin_before_it_is_told_to_stop() {
     let (client, worker) = (rig.client(), rig.worker(1));
     let job = rig.job(JobOptions::default());
     rig.holds_io = true;
-    rig.send(client, ToBroker::Submit(Box::new(job.clone())));
+    rig.send(client, ToBroker::Submit(Arc::new(job.clone())));
     rig.send(client, ToBroker::Cancel { id: job.id, reason: String::new(), own: true });
     assert!(rig.grant(worker).is_none() && rig.revoked(worker).is_none());
     rig.holds_io = false;
@@ -95,7 +97,7 @@ fn a_lease_does_not_run_before_its_holder_is_told() {
     let (client, mut worker) = (rig.client(), rig.worker(1));
     let job = rig.job(JobOptions { attempts: Some(1), ..JobOptions::default() });
     rig.holds_io = true;
-    rig.send(client, ToBroker::Submit(Box::new(job.clone())));
+    rig.send(client, ToBroker::Submit(Arc::new(job.clone())));
     rig.pass_ms(100_000);
     assert!(rig.grant(worker).is_none());
     rig.holds_io = false;

@@ -52,15 +52,7 @@ fn pages_follow_each_other_without_a_gap_whatever_the_order_of_the_slots() {
     for _ in 0..5 {
         rig.allow_one(&mut worker);
         let grant = rig.start(worker);
-        rig.send(
-            worker.session,
-            ToBroker::Done {
-                lease: grant.lease,
-                body: Default::default(),
-                headers: Default::default(),
-                meta: Default::default(),
-            },
-        );
+        rig.send(worker.session, ToBroker::Done { lease: grant.lease, completion: Default::default() });
         rig.send(client, ToBroker::Forget(vec![grant.id]));
     }
     ids.drain(..5);

@@ -131,12 +131,7 @@ fn a_worker_holds_no_more_payload_than_it_allows_though_always_one_job() {
     let first = rig.start(worker);
     rig.start(worker);
     assert!(rig.grant(worker).is_none());
-    let done = ToBroker::Done {
-        lease: first.lease,
-        body: Default::default(),
-        headers: Default::default(),
-        meta: Default::default(),
-    };
+    let done = ToBroker::Done { lease: first.lease, completion: Default::default() };
     rig.send(worker.session, done);
     assert!(rig.grant(worker).is_some());
     assert!(rig.grant(worker).is_none());

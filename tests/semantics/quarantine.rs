@@ -336,5 +336,5 @@ fn the_result_of_a_requeued_job_names_the_new_one() {
     rig.send(client, ToBroker::Get { id: old, mode: forebay::wire::command::GetMode::Watch });
     let verdict = rig.result(client, old).unwrap();
     assert_eq!(verdict.outcome, Outcome::Quarantined);
-    assert_eq!(verdict.meta.get("requeued_as"), Some(new.to_string().as_str()));
+    assert_eq!(verdict.meta.get("requeued_as").as_deref(), Some(new.to_string().as_str()));
 }

@@ -297,7 +297,7 @@ impl Rig {
     /// Ok when accepted, else the refusal.
     pub(crate) fn submit_job(&mut self, client: u64, job: Submission) -> Result<(), Status> {
         let id = job.id;
-        let number = self.send(client, ToBroker::Submit(Box::new(job)));
+        let number = self.send(client, ToBroker::Submit(Arc::new(job)));
         let refused = self.take(client, |command| match command {
             FromBroker::Refused { id: refused, failure } if *refused == id => Some(failure.status),
             _ => None,
@@ -383,19 +383,14 @@ impl Rig {
     pub(crate) fn complete(&mut self, worker: &mut Worker, lease: Lease) {
         self.send(
             worker.session,
-            ToBroker::Done {
-                lease,
-                body: Body::one(Bytes::from_static(b"result")),
-                headers: Headers::default(),
-                meta: Default::default(),
-            },
+            ToBroker::Done { lease, completion: Arc::new(Body::one(Bytes::from_static(b"result")).into()) },
         );
         self.allow_one(worker);
     }
 
     pub(crate) fn fail(&mut self, worker: &mut Worker, lease: Lease, retry: Retry) {
         let fault = Fault { retry, code: "bad".into(), message: "it went wrong".into(), ..Fault::default() };
-        self.send(worker.session, ToBroker::Failed { lease, fault });
+        self.send(worker.session, ToBroker::Failed { lease, fault: Arc::new(fault) });
         self.allow_one(worker);
     }
 

@@ -1,6 +1,7 @@
 //! Runs: steps begin when what they need is done and not before, a run ends once, and a restart finds it where it was.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use forebay::model::pipeline::{Draft, Step, StepKind};
@@ -63,7 +64,7 @@ pub(crate) fn finish(rig: &mut Rig, worker: &mut Worker, grant: &Grant) {
 }
 
 pub(crate) fn answer(rig: &mut Rig, worker: &mut Worker, lease: Lease, body: Body) {
-    let done = ToBroker::Done { lease, body, headers: Headers::default(), meta: Default::default() };
+    let done = ToBroker::Done { lease, completion: Arc::new(body.into()) };
     rig.send(worker.session, done);
     rig.allow_one(worker);
 }
@@ -145,7 +146,7 @@ fn sixteen_steps_in_a_thousand_orders() {
         // Those that no other needs, in the order of the steps.
         let expected =
             ["[9]", "[12]", "[13]", "[14]", "[15]", "[16]"].map(|text| Bytes::from_static(text.as_bytes()));
-        assert_eq!(verdict.body.0, expected);
+        assert_eq!(verdict.body.0[..], expected);
         assert!(rig.result(client, run).is_none(), "it ends once");
         orders.insert(order);
         rig.send(client, ToBroker::Forget(vec![run]));
@@ -165,12 +166,12 @@ fn a_step_is_given_its_own_payload_then_the_results_it_takes_in_the_order_said()
     draft.after("d", "b", false).unwrap();
     start_run(&mut rig, client, &draft);
     let [a, b, c] = <[Grant; 3]>::try_from(begun(&mut rig, worker)).unwrap();
-    answer(&mut rig, &mut worker, a.lease, Body(vec!["a1".into(), "a2".into()]));
+    answer(&mut rig, &mut worker, a.lease, Body::from(vec!["a1".into(), "a2".into()]));
     answer(&mut rig, &mut worker, b.lease, Body::one("b1"));
     assert!(rig.grant(worker).is_none(), "c is not done");
     answer(&mut rig, &mut worker, c.lease, Body::default());
     let d = rig.start(worker);
-    assert_eq!(d.body.0, ["d", "", "a1", "a2"].map(Bytes::from));
+    assert_eq!(d.body.0[..], ["d", "", "a1", "a2"].map(Bytes::from));
 }
 
 #[test]
@@ -185,7 +186,7 @@ fn a_step_that_fails_ends_the_run_with_its_cause() {
     let verdict = rig.result(client, run).unwrap();
     assert_eq!((verdict.outcome, verdict.code.as_str()), (Outcome::Failed, "step-failed"));
     assert_eq!(verdict.message, "step \"b\" ended FAILED: it went wrong");
-    assert_eq!(verdict.meta.get("step"), Some("b"));
+    assert_eq!(verdict.meta.get("step").as_deref(), Some("b"));
     assert_eq!(rig.revoked(worker), Some((a.lease, Stop::CANCELLED)), "what is under way is told to stop");
     let shown = show(&mut rig, client, run);
     assert_eq!(outcomes(&shown), [("a", "CANCELLED"), ("b", "FAILED"), ("c", "REJECTED"), ("d", "REJECTED")]);
@@ -203,7 +204,7 @@ fn a_step_that_may_fail_does_not_end_the_run() {
     let a = rig.start(worker);
     rig.fail(&mut worker, a.lease, Retry::Never);
     let b = rig.start(worker);
-    assert_eq!(b.body.0, ["b", ""].map(Bytes::from));
+    assert_eq!(b.body.0[..], ["b", ""].map(Bytes::from));
     finish(&mut rig, &mut worker, &b);
     assert_eq!(rig.outcome(client, run), Some(Outcome::Done));
     assert_eq!(outcomes(&show(&mut rig, client, run)), [("a", "FAILED"), ("b", "DONE")]);
@@ -317,7 +318,7 @@ fn results_of_a_live_run_outlive_their_time() {
     rig.admin(client, "queue.resume", &[("queue", "q")]);
     let mut worker = rig.worker(1);
     let b = rig.start(worker);
-    assert_eq!(b.body.0, ["b", "[a]"].map(Bytes::from));
+    assert_eq!(b.body.0[..], ["b", "[a]"].map(Bytes::from));
     finish(&mut rig, &mut worker, &b);
     assert_eq!(show(&mut rig, client, run)["outcome"], "DONE");
 }
@@ -411,7 +412,7 @@ fn a_run_is_resumed_from_the_step_that_failed() {
     let shown = show(&mut rig, client, new);
     assert_eq!(outcomes(&shown), [("a", "DONE"), ("b", "DONE"), ("c", "WAITING"), ("d", "WAITING")]);
     let c = rig.start(worker);
-    assert_eq!(c.body.0, ["c", "[a]", "[b]"].map(Bytes::from), "what went well is not done again");
+    assert_eq!(c.body.0[..], ["c", "[a]", "[b]"].map(Bytes::from), "what went well is not done again");
     finish(&mut rig, &mut worker, &c);
     let d = rig.start(worker);
     finish(&mut rig, &mut worker, &d);

@@ -2,6 +2,7 @@
 //! anything twice or wrong.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use forebay::core::client::{ClientConfig, ClientCore, ClientEvent, Delivery, News, Order, Ticket, Want};
 use forebay::core::session::PeerEvent;
@@ -151,7 +152,7 @@ impl Client {
         // What was before may be unknown to the broker it comes to now; the judge knows more.
         (mine.is_refused, mine.is_cancelled, mine.end) = (false, false, None);
         let order = Order {
-            submission: Box::new(job.submission(other)),
+            submission: Arc::new(job.submission(other)),
             tag: job.number,
             want,
             is_volatile: job.options.level == Some(Level::Volatile),

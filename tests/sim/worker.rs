@@ -1,11 +1,12 @@
 //! A worker of a run: the real link and core, and benches at which attempts take virtual time.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use forebay::core::session::PeerEvent;
 use forebay::core::worker::{Answer, JobKey, WorkerConfig, WorkerCore, WorkerEvent};
 use forebay::link::Peer;
-use forebay::model::{Headers, JobId, Meta, Stop};
+use forebay::model::{Completion, Headers, JobId, Meta, Stop};
 use forebay::wire::command::Grant;
 
 use crate::client::Around;
@@ -240,11 +241,18 @@ impl Worker {
             Ending::Done { len } => {
                 around.tally.one("worker: done");
                 let headers = Headers(vec![("by".into(), bytes::Bytes::from_static(b"bench"))]);
-                (Answer::Done { body: body(exec.number, number, len), headers, meta: Meta::default() }, len)
+                (
+                    Answer::Done(Arc::new(Completion {
+                        body: body(exec.number, number, len),
+                        headers,
+                        meta: Meta::default(),
+                    })),
+                    len,
+                )
             }
             Ending::Failed(fault) => {
                 around.tally.one("worker: failed");
-                (Answer::Failed(fault), 0)
+                (Answer::Failed(Arc::new(fault)), 0)
             }
             Ending::Released { delay_ms } => {
                 around.tally.one("worker: released");

@@ -54,7 +54,7 @@ impl Records {
         let job = Submission {
             id,
             queue: self.queue.clone(),
-            body: Body(vec![payload.to_vec().into()]),
+            body: Body::from(vec![payload.to_vec().into()]),
             headers: Headers::default(),
             options: JobOptions::default(),
             resent: false,
@@ -84,7 +84,7 @@ impl Records {
         let verdict = Verdict {
             outcome: Outcome::Done,
             attempt: 1,
-            body: Body(vec![result.to_vec().into()]),
+            body: Body::from(vec![result.to_vec().into()]),
             headers: Headers::default(),
             code: String::new(),
             message: String::new(),

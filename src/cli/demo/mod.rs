@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use forebay::api::{
-    Broker, BrokerSettings, Client, ClientSettings, JobResult, Kind, Outcome, Status, Submit, Want,
+    Broker, BrokerSettings, Client, ClientSettings, JobResult, Kind, Known, Outcome, Status, Submit, Want,
 };
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
@@ -170,11 +170,11 @@ impl Tally {
             let (path, expected) = (sent.path.display(), &sent.expected);
             self.wrong.push(format!("{path}: {name} {said} {}, not {expected}", result.message()));
         }
-        let worker = result.meta().get("worker").unwrap_or_default().to_owned();
+        let worker = result.meta().worker().unwrap_or_default().to_owned();
         let (files, bytes) = self.by_worker.entry(worker).or_default();
         *files += 1;
         *bytes += sent.len as u64;
-        if let Some(us) = result.meta().get("run_us").and_then(|text| text.parse().ok()) {
+        if let Some(us) = result.meta().number(Known::RunUs) {
             let took = Duration::from_micros(us);
             if self.slowest.as_ref().is_none_or(|(most, ..)| took > *most) {
                 self.slowest = Some((took, sent.path, sent.len));

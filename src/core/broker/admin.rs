@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::core::broker::admin::arguments::Arguments;
 use crate::core::broker::sessions::{Session, Side};
-use crate::core::broker::{Broker, What};
+use crate::core::broker::{Broker, Pending, What};
 use crate::core::job_table::JobTable;
 use crate::core::jobs::{Admin, Answer, Collect, Collector, Crash, Jobs, QueueTurn, SessionId};
 use crate::model::limits::{CRASH_TEXT_LEN_MAX, INTERVAL_MS_MAX, LIST_LEN, LIST_MAX, SHOWN_LEN};
@@ -192,10 +192,7 @@ impl<J: Jobs> Broker<J> {
     }
 
     pub(super) fn ask(&mut self, now: Now, session: SessionId, what: Admin, pending: What) {
-        let tag = self.next_tag;
-        self.next_tag += 1;
-        self.pending
-            .insert(tag, crate::core::broker::Pending { session, number: 0, what: pending, again: None });
+        let tag = self.calls.open(Pending { session, number: 0, what: pending, again: None });
         self.jobs.admin(now, tag, &what);
     }
 

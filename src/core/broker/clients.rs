@@ -54,7 +54,7 @@ impl<J: Jobs> Broker<J> {
         self.sessions[&session].asker.clone()
     }
 
-    fn submit(&mut self, now: Now, session: SessionId, number: u64, job: Box<Submission>) {
+    fn submit(&mut self, now: Now, session: SessionId, number: u64, job: Arc<Submission>) {
         let id = job.id;
         let Some(Side::Client(client)) = self.side(session) else { return };
         client.submitted += 1;
@@ -78,13 +78,13 @@ impl<J: Jobs> Broker<J> {
     }
 
     /// Hands a submission that was let in to the jobs side.
-    pub(super) fn pass_submit(&mut self, now: Now, session: SessionId, number: u64, job: Box<Submission>) {
+    pub(super) fn pass_submit(&mut self, now: Now, session: SessionId, number: u64, job: Arc<Submission>) {
         if !self.sessions.contains_key(&session) {
             return;
         }
         let tag = self.call(session, number, What::Submit(job.id), || ToBroker::Submit(job.clone()));
         let asker = self.asker(session);
-        self.jobs.submit(now, tag, &asker, *job);
+        self.jobs.submit(now, tag, &asker, Arc::unwrap_or_clone(job));
     }
 
     /// Allows more submissions once half of the credit is used, unless the broker is full.

@@ -6,6 +6,7 @@
 //! client is pushed no more results than it allowed.
 
 mod admin;
+mod calls;
 mod clients;
 mod hosts;
 mod sessions;
@@ -15,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use crate::core::broker::admin::{Poll, WorkersWait};
+use crate::core::broker::calls::Calls;
 use crate::core::broker::sessions::{Session, Side};
 use crate::core::jobs::{Answer, Crash, Event, Jobs, SessionId, Tag, WorkerId};
 use crate::core::session::{Input, Output};
@@ -95,8 +97,7 @@ pub struct Broker<J> {
     sessions: BTreeMap<SessionId, Session>,
     /// Workers without a connection, by when their leases end.
     suspensions: BTreeSet<(u64, SessionId)>,
-    pending: BTreeMap<Tag, Pending>,
-    next_tag: Tag,
+    calls: Calls,
     watchers: Index<JobId, Vec<SessionId>>,
     polls: BTreeMap<u64, Poll>,
     next_poll: u64,
@@ -118,8 +119,7 @@ impl<J: Jobs> Broker<J> {
             jobs,
             sessions: BTreeMap::new(),
             suspensions: BTreeSet::new(),
-            pending: BTreeMap::new(),
-            next_tag: 1,
+            calls: Calls::new(),
             watchers: Index::default(),
             polls: BTreeMap::new(),
             next_poll: 1,
@@ -251,11 +251,8 @@ impl<J: Jobs> Broker<J> {
 
     /// A tag for a call to the jobs side.
     fn call(&mut self, session: SessionId, number: u64, what: What, again: impl FnOnce() -> ToBroker) -> Tag {
-        let tag = self.next_tag;
-        self.next_tag += 1;
         let again = self.jobs.caps().unknown.then(|| Box::new(again()));
-        self.pending.insert(tag, Pending { session, number, what, again });
-        tag
+        self.calls.open(Pending { session, number, what, again })
     }
 
     /// Takes everything the jobs side has to say.
@@ -288,7 +285,7 @@ impl<J: Jobs> Broker<J> {
     }
 
     fn answered(&mut self, now: Now, tag: Tag, answer: Answer) {
-        let Some(Pending { session, number, what, again }) = self.pending.remove(&tag) else { return };
+        let Some(Pending { session, number, what, again }) = self.calls.close(tag) else { return };
         if answer == Answer::Unknown {
             return self.repeat(now, session, number, what, again.map(|again| *again));
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::core::broker::sessions::{Held, Session, Side, WorkerSide};
-use crate::core::broker::{Broker, What, session_of, worker_of};
+use crate::core::broker::{Broker, Pending, What, session_of, worker_of};
 use crate::core::jobs::{Allowance, Class, Crash, End, Jobs, SessionId, Word, WorkerId};
 use crate::core::session::Output;
 use crate::model::limits::WORKER_QUEUES_MAX;
@@ -54,13 +54,13 @@ impl<J: Jobs> Broker<J> {
     pub(super) fn finish(&mut self, now: Now, session: SessionId, number: u64, command: ToBroker) {
         let again = self.jobs.caps().unknown.then(|| command.clone());
         let (lease, end) = match command {
-            ToBroker::Done { lease, body, headers, meta } => (lease, End::Done { body, headers, meta }),
+            ToBroker::Done { lease, completion } => (lease, End::Done(completion)),
             ToBroker::Failed { lease, fault } => (lease, End::Failed(fault)),
             ToBroker::Release { lease, delay_ms } => (lease, End::Released { delay_ms }),
             ToBroker::Unstarted(lease) => (lease, End::Unstarted),
             _ => return self.misplaced(session, number),
         };
-        let is_done = matches!(end, End::Done { .. });
+        let is_done = matches!(end, End::Done(_));
         self.change_worker(session, |worker| {
             if worker.leases.get(&lease.slot).is_some_and(|held| held.token == lease.token) {
                 worker.leases.remove(&lease.slot);
@@ -239,10 +239,8 @@ impl<J: Jobs> Broker<J> {
         counted: bool,
         crash: Option<Arc<Crash>>,
     ) {
-        let tag = self.next_tag;
-        self.next_tag += 1;
         let what = What::Lost(lease, alone, counted, crash.clone());
-        self.pending.insert(tag, crate::core::broker::Pending { session, number: 0, what, again: None });
+        let tag = self.calls.open(Pending { session, number: 0, what, again: None });
         self.jobs.finish(now, tag, lease, End::Lost { alone, counted, crash });
     }
 

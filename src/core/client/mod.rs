@@ -52,7 +52,7 @@ pub struct ClientConfig {
 #[derive(Debug)]
 pub struct Order {
     /// The job.
-    pub submission: Box<Submission>,
+    pub submission: Arc<Submission>,
     /// What comes back with its news.
     pub tag: u64,
     /// Which news to deliver.

@@ -177,8 +177,7 @@ impl ClientCore {
                 self.refuse(key, failure);
                 continue;
             }
-            let mut submission = shortened(entry, kept, now);
-            submission.resent = again;
+            let submission = as_said_now(entry, kept, again, now);
             entry.stage = Stage::Sent;
             entry.is_expected = submission.reply == ReplyMode::Push;
             self.submits += 1;
@@ -610,14 +609,20 @@ fn passed_ms(entry: &Entry, now: Now) -> u64 {
 }
 
 /// The submission as it must be said now: what has passed of its times is taken off.
-fn shortened(entry: &Entry, kept: &Submission, now: Now) -> Box<Submission> {
+fn as_said_now(entry: &Entry, kept: &Arc<Submission>, again: bool, now: Now) -> Arc<Submission> {
+    let mut submission = Arc::clone(kept);
+    let is_timed = kept.options.deadline_ms.is_some() || kept.options.delay_ms.is_some();
+    if !is_timed && kept.resent == again {
+        return submission;
+    }
     let passed_ms = passed_ms(entry, now);
-    let mut submission = Box::new(kept.clone());
+    let said = Arc::make_mut(&mut submission);
+    said.resent = again;
     if let Some(deadline_ms) = kept.options.deadline_ms.filter(|ms| *ms > 0) {
-        submission.options.deadline_ms = Some(deadline_ms.saturating_sub(passed_ms).max(1));
+        said.options.deadline_ms = Some(deadline_ms.saturating_sub(passed_ms).max(1));
     }
     if let Some(delay_ms) = kept.options.delay_ms {
-        submission.options.delay_ms = Some(delay_ms.saturating_sub(passed_ms));
+        said.options.delay_ms = Some(delay_ms.saturating_sub(passed_ms));
     }
     submission
 }

@@ -39,7 +39,7 @@ pub(super) struct Entry {
     pub(super) want: Want,
     pub(super) stage: Stage,
     /// What to say again after a broker's restart.
-    pub(super) submission: Option<Box<Submission>>,
+    pub(super) submission: Option<Arc<Submission>>,
     /// What the application's id stands for, kept after the submission has gone.
     pub(super) content: Option<Vec<u8>>,
     /// The broker held it once, so a refusal of its repetition is not the first word about it.

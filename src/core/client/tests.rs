@@ -1,5 +1,7 @@
 //! A client against a scripted broker: each test plays the link by hand.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::*;
@@ -12,6 +14,11 @@ struct Play {
     core: ClientCore,
     now: Now,
     number: u64,
+}
+
+/// What is about to be submitted.
+fn job(order: &mut Order) -> &mut Submission {
+    Arc::make_mut(&mut order.submission)
 }
 
 impl Play {
@@ -87,7 +94,7 @@ impl Play {
             stage: None,
         };
         let mut order = Order {
-            submission: Box::new(submission),
+            submission: Arc::new(submission),
             tag: n.into(),
             want: Want::NONE,
             is_volatile: false,
@@ -187,10 +194,10 @@ fn what_could_not_be_handed_over_waits_to_be_asked_about() {
 fn what_the_broker_would_not_take_is_refused_here() {
     let mut play = Play::new(BIG);
     play.submit(1, |order| {
-        order.submission.body = Body::one(vec![0; (1 << 20) + 1]);
+        job(order).body = Body::one(vec![0; (1 << 20) + 1]);
         order.confirm = Some((3, 0));
     });
-    play.submit(2, |order| order.submission.body = Body::one(vec![0; 1 << 20]));
+    play.submit(2, |order| job(order).body = Body::one(vec![0; 1 << 20]));
     play.up(true, false);
     assert_eq!(submitted(&play.commands()), [(id(2), false)]);
     assert!(
@@ -218,7 +225,7 @@ fn volatile_jobs_are_said_again_to_a_new_broker_and_durable_ones_asked_about() {
     play.up(true, true);
     play.submit(1, |order| order.is_volatile = true);
     play.submit(2, |order| order.wait = Some(5));
-    play.submit(3, |order| order.submission.options.level = Some(Level::Durable));
+    play.submit(3, |order| job(order).options.level = Some(Level::Durable));
     play.commands();
     play.ack_all();
     assert_eq!(play.core.take_released(), (2, 8), "the durable ones are the broker's");
@@ -313,10 +320,10 @@ fn flush_waits_for_what_came_before_it_only() {
 fn a_deadline_counts_from_the_call_whether_or_not_a_broker_is_there() {
     let mut play = Play::new(BIG);
     play.submit(1, |order| {
-        order.submission.options.deadline_ms = Some(1_000);
+        job(order).options.deadline_ms = Some(1_000);
         order.wait = Some(4);
     });
-    play.submit(2, |order| order.submission.options.deadline_ms = Some(5_000));
+    play.submit(2, |order| job(order).options.deadline_ms = Some(5_000));
     play.pass_ms(600);
     assert_eq!(play.events(), []);
     play.pass_ms(600);
@@ -498,8 +505,8 @@ fn the_end_of_a_job_whose_result_is_not_pushed_is_asked_for() {
         let mut play = Play::new(BIG);
         play.up(true, false);
         play.submit(1, |order| {
-            order.submission.reply = ReplyMode::Keep;
-            order.submission.options.level = Some(Level::Volatile);
+            job(order).reply = ReplyMode::Keep;
+            job(order).options.level = Some(Level::Volatile);
         });
         play.commands();
         if waits_before {
@@ -554,7 +561,7 @@ fn an_unconfirmed_job_may_be_submitted_again_under_the_librarys_id() {
     assert_eq!(submitted(&play.commands()), [(id(1), false)]);
     play.core.abandon(1, Some(id(1)));
     play.submit(1, |order| {
-        order.submission.content = Some(vec![1; 32]);
+        job(order).content = Some(vec![1; 32]);
         order.confirm = Some((2, 0));
     });
     assert_eq!(play.commands(), [], "it is on its way");
@@ -658,7 +665,7 @@ fn a_job_that_a_broker_may_have_does_not_expire_here() {
             play.up(true, true);
         }
         play.submit(1, |order| {
-            order.submission.options.deadline_ms = Some(50);
+            job(order).options.deadline_ms = Some(50);
             order.wait = Some(8);
         });
         play.commands();
@@ -683,7 +690,7 @@ fn a_durable_job_whose_progress_is_wanted_is_asked_about_after_a_restart() {
     let mut play = Play::new(BIG);
     play.up(true, true);
     play.submit(1, |order| {
-        order.submission.reply = ReplyMode::None;
+        job(order).reply = ReplyMode::None;
         order.want = Want::PROGRESS;
     });
     play.commands();

@@ -24,6 +24,7 @@ impl JobTable {
             return self.tell(self.config.durable, Event::Reply { tag, answer });
         }
         let mut job = job;
+        job.queue = self.shared_name(job.queue);
         let checked = self.enter_stage(asker, &mut job).and_then(|part| {
             let rules = self.rules_for(&job)?;
             self.check_submission(now, &job, &rules)?;

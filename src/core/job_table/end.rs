@@ -8,7 +8,7 @@ use crate::core::job_table::remember::{Happened, PastJob};
 use crate::core::jobs::{Answer, Asker, Crash, Event, Tag};
 use crate::core::record::{AttemptError, Buried, Record, how_ended};
 use crate::model::{
-    Body, Headers, JobId, Meta, Now, Outcome, QueueName, ReplyMode, Status, Submission, Verdict,
+    Body, Headers, JobId, Known, Meta, Now, Outcome, QueueName, ReplyMode, Status, Submission, Verdict,
 };
 use crate::model::{Planted, planted};
 
@@ -61,14 +61,9 @@ pub(super) fn verdict_of_forgotten(outcome: Outcome, attempt: u32) -> Verdict {
     }
 }
 
-/// The fact of a verdict that says when the job ended.
-const ENDED_MS: &str = "ended_ms";
-
 /// When a job with this verdict ended, as the broker's clock said.
 pub(super) fn ended_wall_ms(verdict: &Verdict) -> Option<u64> {
-    // A worker may name a fact the same; the broker's stands behind it.
-    let fact = verdict.meta.iter().filter(|(name, _)| *name == ENDED_MS).last();
-    fact.and_then(|(_, value)| value.parse().ok())
+    verdict.meta.number(Known::EndedMs)
 }
 
 /// The queue of jobs that were cancelled before they were submitted.
@@ -383,11 +378,11 @@ impl Job {
 
     /// What the broker knows of the job's last attempt, for the result's meta.
     fn add_facts(&self, now: Now, meta: &mut Meta) {
-        meta.push_number("accepted_ms", self.accepted_wall_ms);
-        meta.push_number(ENDED_MS, now.wall_ms);
+        meta.set(Known::AcceptedMs, self.accepted_wall_ms);
+        meta.set(Known::EndedMs, now.wall_ms);
         if let Some(last) = self.history.last() {
-            meta.push_number("started_ms", last.started_wall_ms);
-            meta.push("worker", &last.worker);
+            meta.set(Known::StartedMs, last.started_wall_ms);
+            meta.set_worker(last.worker.clone());
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The life of a lease: begun, extended, spoken under, ended, lapsed.
 
+use std::sync::Arc;
+
 use crate::core::job_table::JobTable;
 use crate::core::job_table::end::Close;
 use crate::core::job_table::entry::State;
@@ -7,7 +9,7 @@ use crate::core::job_table::remember::Happened;
 use crate::core::jobs::{Answer, Crash, End, Event, Tag, Word, WorkerId};
 use crate::core::record::{Attempt, AttemptError, RELEASED, RUNNING, Record};
 use crate::model::limits::{ATTEMPTS_KEPT_MAX, LOSSES_MAX};
-use crate::model::{Lease, Now, Outcome, Status, Stop};
+use crate::model::{Completion, Lease, Now, Outcome, Status, Stop};
 use crate::model::{Planted, planted};
 use crate::wire::command::{Fault, Retry};
 
@@ -144,7 +146,8 @@ impl JobTable {
         }
         self.take_back(now, slot);
         match end {
-            End::Done { body, headers, meta } => {
+            End::Done(completion) => {
+                let Completion { body, headers, meta } = Arc::unwrap_or_clone(completion);
                 let attempt = self.job(slot).attempts.max(1);
                 self.job_mut(slot).attempts = attempt;
                 let len = body.len() as u64;
@@ -162,7 +165,7 @@ impl JobTable {
                     self.close(now, slot, Close { body, headers, meta, ..Close::new(Outcome::Done) });
                 }
             }
-            End::Failed(fault) => self.fail(now, slot, fault),
+            End::Failed(fault) => self.fail(now, slot, Arc::unwrap_or_clone(fault)),
             End::Released { delay_ms } => self.release(now, slot, delay_ms),
             End::Unstarted => {
                 if matches!(self.job(slot).state, State::Leased { .. }) {

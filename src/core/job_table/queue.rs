@@ -2,6 +2,7 @@
 //!
 //! A queue has a number as long as it exists, by which it is found fast and stands in sets.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -90,6 +91,8 @@ pub(super) struct Queues {
     by_number: Vec<Option<Queue>>,
     free: Vec<u32>,
     numbers: Index<QueueName, u32>,
+    /// The one that was looked up last. A job's calls look up the same again and again.
+    last: Cell<u32>,
     /// In the order of their names.
     names: BTreeMap<QueueName, u32>,
     with_line: BTreeSet<u32>,
@@ -98,11 +101,21 @@ pub(super) struct Queues {
 
 impl Queues {
     pub(super) fn get(&self, name: &QueueName) -> Option<&Queue> {
-        self.numbered(*self.numbers.get(name)?)
+        self.numbered(self.number(name)?)
     }
 
     pub(super) fn get_mut(&mut self, name: &QueueName) -> Option<&mut Queue> {
-        self.numbered_mut(*self.numbers.get(name)?)
+        self.numbered_mut(self.number(name)?)
+    }
+
+    fn number(&self, name: &QueueName) -> Option<u32> {
+        let last = self.last.get();
+        if self.numbered(last).is_some_and(|queue| queue.name.shares_with(name)) {
+            return Some(last);
+        }
+        let number = *self.numbers.get(name)?;
+        self.last.set(number);
+        Some(number)
     }
 
     pub(super) fn numbered(&self, number: u32) -> Option<&Queue> {
@@ -119,10 +132,7 @@ impl Queues {
 
     /// The queue of this name, made with `rules` when there is none.
     pub(super) fn get_or_make(&mut self, name: &QueueName, rules: &Arc<JobRules>) -> &mut Queue {
-        let number = match self.numbers.get(name) {
-            Some(number) => *number,
-            None => self.make(name, rules),
-        };
+        let number = self.number(name).unwrap_or_else(|| self.make(name, rules));
         self.numbered_mut(number).expect("a queue is found under its number")
     }
 

@@ -62,9 +62,9 @@ impl JobTable {
     pub(in crate::core) fn resumed_len(&self, id: JobId) -> Option<u64> {
         let run = self.runs.by_id.get(&id)?;
         let body_len = self.job(*self.ids.get(&id)?).payload_len();
-        let mut frames = Vec::new();
-        (0..run.pipeline.steps().len() as u32).for_each(|step| self.add_result(id, step, false, &mut frames));
-        Some(body_len + frames.iter().map(|frame| frame.len() as u64).sum::<u64>())
+        let mut kept = Body::default();
+        (0..run.pipeline.steps().len() as u32).for_each(|step| self.add_result(id, step, false, &mut kept.0));
+        Some(body_len + kept.len() as u64)
     }
 
     /// The place of a run that has ended, and not DONE.

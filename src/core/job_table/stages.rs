@@ -22,7 +22,9 @@ use crate::core::job_table::runs::{Run, step_id};
 use crate::core::jobs::Asker;
 use crate::core::record::Record;
 use crate::model::limits::RUN_JOBS_MAX;
-use crate::model::{Failure, InStage, JobId, Level, Now, Outcome, Status, StepKind, Submission, Verdict};
+use crate::model::{
+    BodyFrames, Failure, InStage, JobId, Level, Now, Outcome, Status, StepKind, Submission, Verdict,
+};
 use crate::model::{Planted, planted};
 
 /// One stage of a run.
@@ -312,8 +314,8 @@ impl JobTable {
 
     /// The frames a step is given: those of the results it takes, in the order said. With `each` missing ones have an empty
     /// frame in their place.
-    pub(super) fn inputs_of(&self, run: JobId, step: u32, each: bool) -> Vec<Bytes> {
-        let mut frames = Vec::new();
+    pub(super) fn inputs_of(&self, run: JobId, step: u32, each: bool) -> BodyFrames {
+        let mut frames = BodyFrames::new();
         let needs = &self.runs.by_id[&run].pipeline.steps()[step as usize].needs;
         for need in needs.iter().filter(|need| need.is_input && !planted(Planted::DropStepInput)) {
             self.add_result(run, need.step, each, &mut frames);
@@ -322,9 +324,9 @@ impl JobTable {
     }
 
     /// The frames of a step's result; of a stage's, those of its jobs in the order of their places.
-    pub(super) fn add_result(&self, run: JobId, step: u32, each: bool, frames: &mut Vec<Bytes>) {
+    pub(super) fn add_result(&self, run: JobId, step: u32, each: bool, frames: &mut BodyFrames) {
         let mut add = |verdict: Option<&Arc<Verdict>>| match verdict {
-            Some(verdict) if !verdict.body.0.is_empty() => frames.extend_from_slice(&verdict.body.0),
+            Some(verdict) if !verdict.body.0.is_empty() => frames.extend(verdict.body.0.iter().cloned()),
             _ if each => frames.push(Bytes::new()),
             _ => {}
         };

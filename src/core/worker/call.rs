@@ -121,7 +121,7 @@ impl WorkerCore {
             State::Granted { .. } | State::Answered { .. } => return,
         }
         match &answer {
-            Answer::Done { .. } => self.counters.done += 1,
+            Answer::Done(_) => self.counters.done += 1,
             Answer::Failed(_) => self.counters.failed += 1,
             Answer::Released { .. } => self.counters.released += 1,
         }
@@ -222,7 +222,7 @@ impl WorkerCore {
 /// The command that carries an answer.
 pub(super) fn command_of(lease: Lease, answer: Answer) -> ToBroker {
     match answer {
-        Answer::Done { body, headers, meta } => ToBroker::Done { lease, body, headers, meta },
+        Answer::Done(completion) => ToBroker::Done { lease, completion },
         Answer::Failed(fault) => ToBroker::Failed { lease, fault },
         Answer::Released { delay_ms } => ToBroker::Release { lease, delay_ms },
     }

@@ -15,11 +15,12 @@ mod session;
 mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 pub use held::JobKey;
 
 use crate::core::session::PeerEvent;
-use crate::model::{Body, Failure, Headers, JobId, Lease, Meta, Now, Stop};
+use crate::model::{Completion, Failure, JobId, Lease, Now, Stop};
 use crate::wire::command::{Fault, Grant, Terms, ToBroker};
 use held::Table;
 use pace::Pace;
@@ -54,9 +55,9 @@ pub struct WorkerConfig {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Answer {
     /// A result.
-    Done { body: Body, headers: Headers, meta: Meta },
+    Done(Arc<Completion>),
     /// It failed.
-    Failed(Fault),
+    Failed(Arc<Fault>),
     /// Given back, may run later.
     Released { delay_ms: u64 },
 }

@@ -1,7 +1,7 @@
 //! A worker against a scripted broker: each test plays the link by hand.
 
 use super::*;
-use crate::model::{QueueName, Status, limits};
+use crate::model::{Body, Headers, QueueName, Status, limits};
 use crate::wire::command::{FromBroker, Presented};
 
 struct Play {
@@ -133,11 +133,11 @@ fn lease(n: u8) -> Lease {
 }
 
 fn result() -> Answer {
-    Answer::Done { body: Body::one("answer"), headers: Headers::default(), meta: Meta::default() }
+    Answer::Done(Arc::new(Body::one("answer").into()))
 }
 
 fn done(lease: Lease) -> ToBroker {
-    ToBroker::Done { lease, body: Body::one("answer"), headers: Headers::default(), meta: Meta::default() }
+    ToBroker::Done { lease, completion: Arc::new(Body::one("answer").into()) }
 }
 
 fn demand(jobs: u64) -> ToBroker {

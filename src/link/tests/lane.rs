@@ -1,9 +1,11 @@
 //! One lane talking to another: windows, chunks, gaps, repetitions, and acknowledgements that wait for answers.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use crate::link::lane::{Done, Heard, Lane};
-use crate::model::{Body, Headers, Lease, Meta, limits};
+use crate::model::{Body, Headers, Lease, limits};
 use crate::wire::codec::{Chunk, Numbered, Writer};
 use crate::wire::command::{Control, FromBroker, ToBroker};
 use crate::wire::{Header, Packet, WireError};
@@ -22,7 +24,7 @@ fn partial(sequence: u64, body: Body) -> ToBroker {
 
 fn done(parts: Vec<Bytes>) -> ToBroker {
     let lease = Lease { slot: 1, token: 2 };
-    ToBroker::Done { lease, body: Body(parts), headers: Headers::default(), meta: Meta::default() }
+    ToBroker::Done { lease, completion: Arc::new(Body::from(parts).into()) }
 }
 
 fn submit_like(n: u64) -> ToBroker {
@@ -355,7 +357,7 @@ fn acknowledgements_leave_when_somebody_waits_or_enough_have_gathered() {
         is_run: false,
         stage: None,
     };
-    let number = a.push(&ToBroker::Submit(Box::new(job)));
+    let number = a.push(&ToBroker::Submit(Arc::new(job)));
     let packet = packets(&mut a, 0).remove(0);
     hear(&mut b, 0, &packet, Done::WhenSaid).expect("good");
     assert_eq!(b.poll_packet(0, 1), None);

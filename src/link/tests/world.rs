@@ -1,13 +1,14 @@
 //! A hub and a peer with cores that count, over a byte network in virtual time. Everything follows from the seed.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::core::jobs::SessionId;
 use crate::core::session::{Input, Output, PeerEvent};
 use crate::link::{ConnId, Hub, HubLimits, Peer, PeerConfig};
-use crate::model::{Body, Headers, JobId, Lease, Meta, Now, limits};
+use crate::model::{Body, JobId, Lease, Now, limits};
 use crate::wire::command::{FromBroker, PeerKind, Secret, Terms, ToBroker};
 
 pub(crate) const CONN: ConnId = ConnId(1);
@@ -82,9 +83,7 @@ fn word(n: u64, large: bool) -> ToBroker {
     };
     ToBroker::Done {
         lease: Lease { slot: n as u32, token: n },
-        body: Body::one(vec![n as u8; len]),
-        headers: Headers::default(),
-        meta: Meta::default(),
+        completion: Arc::new(Body::one(vec![n as u8; len]).into()),
     }
 }
 

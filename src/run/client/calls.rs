@@ -435,7 +435,7 @@ impl Shared {
             }
             let mut order = order_of(job, charge, false);
             order.confirm = Some((call.ticket, index as u32));
-            order.submission.is_patient = false;
+            Arc::make_mut(&mut order.submission).is_patient = false;
             orders.push(order);
             count += 1;
         }
@@ -506,7 +506,7 @@ fn interrupted() -> Failure {
 }
 
 fn order_of(job: NewJob, charge: u64, is_call: bool) -> Order {
-    let mut submission = Box::new(job.submission);
+    let mut submission = job.submission;
     let is_unwanted = submission.options.result_ttl_ms == Some(0) && !is_call;
     submission.reply = match &submission.stage {
         _ if is_unwanted => ReplyMode::None,
@@ -523,7 +523,7 @@ fn order_of(job: NewJob, charge: u64, is_call: bool) -> Order {
         submission.content = Some(content_of(&submission));
     }
     Order {
-        submission,
+        submission: Arc::new(submission),
         tag: job.tag,
         want: job.want,
         is_volatile: is_call,

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use crate::core::worker::{Answer, Hints, JobKey};
-use crate::model::{Body, Failure, Headers, Meta, Status, Stop};
+use crate::model::{Body, Completion, Failure, Headers, Known, Meta, Status, Stop};
 use crate::run::gate::{self, lock, wait_on};
 use crate::run::worker::{Request, Shared};
 use crate::wire::command::{Fault, Grant};
@@ -286,10 +286,9 @@ impl HeldJob {
         if let Some(worker) = &self.worker {
             worker.check_body(&body)?;
         }
-        self.answer(len, |job| Answer::Done {
-            body,
-            headers: std::mem::take(&mut lock(&job.headers)),
-            meta: job.meta(),
+        self.answer(len, |job| {
+            let headers = std::mem::take(&mut *lock(&job.headers));
+            Answer::Done(Arc::new(Completion { body, headers, meta: job.meta() }))
         })
     }
 
@@ -298,7 +297,7 @@ impl HeldJob {
         let len = (fault.code.len() + fault.message.len() + fault.detail.len()) as u64;
         self.answer(len, |job| {
             fault.meta = job.meta();
-            Answer::Failed(fault)
+            Answer::Failed(Arc::new(fault))
         })
     }
 
@@ -333,7 +332,7 @@ impl HeldJob {
 
     fn meta(&self) -> Meta {
         let mut meta = Meta::new();
-        meta.push_number("run_us", self.run_us());
+        meta.set(Known::RunUs, self.run_us());
         for (name, value) in self.facts.get().map(|facts| facts()).unwrap_or_default() {
             meta.push_number(name, value);
         }

@@ -199,7 +199,7 @@ impl Server {
                     && let Some(job) = self.jobs.get(key)
                 {
                     let word = match answer {
-                        Answer::Done { .. } => "completed",
+                        Answer::Done(_) => "completed",
                         Answer::Failed(_) => "failed",
                         Answer::Released { .. } => "released",
                     };

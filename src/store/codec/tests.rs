@@ -21,7 +21,7 @@ fn every() -> Vec<Record> {
     let submission = Submission {
         id: id(1),
         queue: QueueName::new("resize").unwrap(),
-        body: Body(vec![Bytes::from(vec![7; 300]), Bytes::new(), Bytes::from_static(b"x")]),
+        body: Body::from(vec![Bytes::from(vec![7; 300]), Bytes::new(), Bytes::from_static(b"x")]),
         headers: Headers(vec![("a".into(), Bytes::from_static(b"\xff\0"))]),
         options: JobOptions::default(),
         resent: true,

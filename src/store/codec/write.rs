@@ -213,7 +213,7 @@ fn verdict(to: &mut ByteBuf, verdict: &Verdict) {
     array(to, verdict.meta.len() * 2);
     for (name, value) in verdict.meta.iter() {
         text(to, name);
-        text(to, value);
+        text(to, &value);
     }
     headers(to, &verdict.headers);
     body(to, &verdict.body);

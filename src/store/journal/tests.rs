@@ -54,7 +54,7 @@ fn ended(n: u64, outcome: Outcome, len: usize) -> Record {
     let verdict = Verdict {
         outcome,
         attempt: 1,
-        body: Body(vec![Bytes::from(vec![1; len])]),
+        body: Body::from(vec![Bytes::from(vec![1; len])]),
         headers: Headers::default(),
         code: String::new(),
         message: String::new(),

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use rmp::Marker;
 
-use crate::model::{Body, Headers, Meta, limits};
+use crate::model::{Body, BodyFrames, Headers, Known, Meta, limits};
 use crate::wire::codec::reader::{Reader, valid_text};
 use crate::wire::codec::writer::Writer;
 use crate::wire::error::WireError;
@@ -77,8 +77,18 @@ impl Writer<'_> {
         if meta.is_empty() {
             return self.nil();
         }
-        self.map(meta.len().min(limits::META_FACTS_MAX) as u32);
-        for (key, value) in meta.iter().take(limits::META_FACTS_MAX) {
+        let known = meta.len() - meta.others().count();
+        let others = meta.others().take(limits::META_FACTS_MAX - known);
+        self.map((known + others.clone().count()) as u32);
+        for (known, number) in meta.numbers() {
+            self.uint(known as u64);
+            self.uint(number);
+        }
+        if let Some(worker) = meta.worker() {
+            self.uint(Known::Worker as u64);
+            self.text(worker, limits::TEXT_LEN_MAX);
+        }
+        for (key, value) in others {
             self.text(key, limits::TEXT_LEN_MAX);
             self.text(value, limits::TEXT_LEN_MAX);
         }
@@ -93,7 +103,7 @@ impl Reader<'_> {
         if len > limits::PACKET_FRAMES_MAX {
             return Err(WireError::TooMany("parts of a body"));
         }
-        let mut parts = Vec::with_capacity(len);
+        let mut parts = BodyFrames::with_capacity(len);
         for index in 0..len {
             parts.push(self.part(index)?);
         }
@@ -146,9 +156,20 @@ impl Reader<'_> {
         let kept = len.min(limits::META_FACTS_MAX);
         let mut meta = Meta::new();
         for _ in 0..kept {
-            let name = self.bytes_value()?.unwrap_or_default();
-            let value = self.bytes_value()?.unwrap_or_default();
-            meta.push(&valid_text(name, limits::TEXT_LEN_MAX), &valid_text(value, limits::TEXT_LEN_MAX));
+            if self.is_text()? {
+                let name = self.bytes_value()?.unwrap_or_default();
+                let value = self.bytes_value()?.unwrap_or_default();
+                meta.push(&valid_text(name, limits::TEXT_LEN_MAX), &valid_text(value, limits::TEXT_LEN_MAX));
+                continue;
+            }
+            match self.uint_value()?.and_then(Known::from_number) {
+                None => self.skip(1)?,
+                Some(Known::Worker) => {
+                    let worker = self.bytes_value()?.unwrap_or_default();
+                    meta.set_worker(valid_text(worker, limits::TEXT_LEN_MAX).into());
+                }
+                Some(known) => meta.set(known, self.uint_value()?.unwrap_or(0)),
+            }
         }
         self.skip((len - kept) * 2)?;
         Ok(meta)

@@ -59,7 +59,7 @@ impl Chunk {
         w.begin(CHUNK, 3);
         w.uint(self.total);
         w.uint(self.offset);
-        w.body(&Body(vec![self.piece.clone()]));
+        w.body(&Body::one(self.piece.clone()));
     }
 
     fn decode(r: &mut Reader<'_>) -> Result<Self, WireError> {

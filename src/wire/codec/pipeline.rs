@@ -153,7 +153,7 @@ mod tests {
             name: name.into(),
             kind: StepKind::Job,
             queue: QueueName::new("q").unwrap(),
-            body: Body(vec![Bytes::from_static(b"one"), Bytes::new(), vec![7; 70_000].into()]),
+            body: Body::from(vec![Bytes::from_static(b"one"), Bytes::new(), vec![7; 70_000].into()]),
             headers: Headers(vec![("unit".into(), Bytes::from_static(b"mm"))]),
             options: JobOptions { attempts: Some(5), delay_ms: Some(7), ..JobOptions::default() },
             needs,

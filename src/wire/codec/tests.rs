@@ -6,8 +6,8 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 
 use crate::model::{
-    Body, Failure, Headers, InStage, JobId, JobOptions, Lease, Level, Meta, Outcome, QueueName, ReplyMode,
-    Status, Stop, Submission, Verdict, limits,
+    Body, Completion, Failure, Headers, InStage, JobId, JobOptions, Lease, Level, Meta, Outcome, QueueName,
+    ReplyMode, Status, Stop, Submission, Verdict, limits,
 };
 use crate::wire::codec::{Chunk, Command, Numbered, Writer};
 use crate::wire::command::{
@@ -37,7 +37,7 @@ impl Random {
 }
 
 fn body() -> Body {
-    Body(vec![
+    Body::from(vec![
         Bytes::from_static(b"small"),
         Bytes::new(),
         Bytes::from(vec![5; limits::INLINE_LEN_MAX + 1]),
@@ -107,8 +107,8 @@ fn to_broker() -> Vec<ToBroker> {
         meta: meta(),
     };
     vec![
-        ToBroker::Submit(Box::new(submission())),
-        ToBroker::Submit(Box::new(Submission {
+        ToBroker::Submit(Arc::new(submission())),
+        ToBroker::Submit(Arc::new(Submission {
             body: body(),
             headers: headers(),
             options: options(),
@@ -122,7 +122,7 @@ fn to_broker() -> Vec<ToBroker> {
             stage: Some(Box::new(InStage { run: ID, step: "many".into(), place: 0, in_its_queue: true })),
             ..submission()
         })),
-        ToBroker::Submit(Box::new(Submission {
+        ToBroker::Submit(Arc::new(Submission {
             body: Body::default(),
             options: JobOptions {
                 level: Some(Level::Volatile),
@@ -144,17 +144,15 @@ fn to_broker() -> Vec<ToBroker> {
         ToBroker::Unregister { queue: "q".into() },
         ToBroker::Demand { jobs: 300, bytes: 1 << 33 },
         ToBroker::Start(LEASE),
-        ToBroker::Done { lease: LEASE, body: body(), headers: headers(), meta: meta() },
         ToBroker::Done {
             lease: LEASE,
-            body: Body::default(),
-            headers: Headers::default(),
-            meta: Meta::default(),
+            completion: Arc::new(Completion { body: body(), headers: headers(), meta: meta() }),
         },
-        ToBroker::Failed { lease: LEASE, fault: fault(Retry::Policy) },
-        ToBroker::Failed { lease: LEASE, fault: fault(Retry::Never) },
-        ToBroker::Failed { lease: LEASE, fault: fault(Retry::Crashed) },
-        ToBroker::Failed { lease: LEASE, fault: fault(Retry::AfterMs(5_000)) },
+        ToBroker::Done { lease: LEASE, completion: Default::default() },
+        ToBroker::Failed { lease: LEASE, fault: Arc::new(fault(Retry::Policy)) },
+        ToBroker::Failed { lease: LEASE, fault: Arc::new(fault(Retry::Never)) },
+        ToBroker::Failed { lease: LEASE, fault: Arc::new(fault(Retry::Crashed)) },
+        ToBroker::Failed { lease: LEASE, fault: Arc::new(fault(Retry::AfterMs(5_000))) },
         ToBroker::Release { lease: LEASE, delay_ms: 100 },
         ToBroker::Unstarted(LEASE),
         ToBroker::Progress { lease: LEASE, fraction: 0.25, note: "a quarter".into() },
@@ -349,12 +347,12 @@ fn chunks_and_transfers_are_read() {
     let mut frames = vec![Bytes::new()];
     Header { count: 2, first: 9, ..Header::default() }.encode(&mut bytes);
     chunk.encode(&mut Writer::new(&mut bytes, &mut frames));
-    let large = Body(vec![Bytes::from_static(b"a"), Bytes::from(vec![0; 3_000_000])]);
+    let large = Body::from(vec![Bytes::from_static(b"a"), Bytes::from(vec![0; 3_000_000])]);
     let partial = ToBroker::Partial { lease: LEASE, sequence: 0, body: large };
     partial.encode(&mut Writer::new(&mut bytes, &mut frames));
     frames[0] = bytes.freeze();
     assert_eq!(frames.len(), 2, "a transfer is no frame of its command");
-    let body = Body(vec![Bytes::from_static(b"a"), Bytes::new()]);
+    let body = Body::from(vec![Bytes::from_static(b"a"), Bytes::new()]);
     let command = ToBroker::Partial { lease: LEASE, sequence: 0, body };
     let expected =
         vec![Numbered::Chunk(chunk), Numbered::Command { command, transfers: vec![(1, 3_000_000)] }];
@@ -385,14 +383,9 @@ fn later_elements_are_ignored_and_missing_ones_are_nothing() {
     let more = raw(1, &[0x95, 35, 1, 2, 0x81, 0xa1, b'k', 0x92, 1, 2, 0xc0]);
     assert_eq!(read(&more), Ok(vec![plain(ToBroker::Start(Lease { slot: 1, token: 2 }))]));
     // DONE with slot and token only.
-    let done = ToBroker::Done {
-        lease: Lease { slot: 1, token: 2 },
-        body: Body::default(),
-        headers: Headers::default(),
-        meta: Meta::default(),
-    };
+    let done = ToBroker::Done { lease: Lease { slot: 1, token: 2 }, completion: Default::default() };
     assert_eq!(read(&raw(1, &[0x93, 36, 1, 2])), Ok(vec![plain(done)]));
-    let failed = ToBroker::Failed { lease: Lease { slot: 1, token: 2 }, fault: Fault::default() };
+    let failed = ToBroker::Failed { lease: Lease { slot: 1, token: 2 }, fault: Default::default() };
     assert_eq!(read(&raw(1, &[0x93, 37, 1, 2])), Ok(vec![plain(failed)]));
     assert_eq!(read(&raw(1, &[0x91, 20])), Ok(vec![plain(ToBroker::ResultCredit(0))]));
     assert_eq!(read(&raw(1, &[0x92, 99, 0xc0])), Ok(vec![plain(ToBroker::Unknown(99))]));
@@ -488,12 +481,12 @@ fn text_of_peers_is_valid_and_short() {
         w.map(1_000);
         for (key, value) in many.iter() {
             w.text(key, 10);
-            w.text(value, 10);
+            w.text(&value, 10);
         }
     });
     match read::<ToBroker>(&frames).expect("readable").remove(0) {
-        Numbered::Command { command: ToBroker::Done { meta, .. }, .. } => {
-            assert_eq!(meta, many.iter().take(limits::META_FACTS_MAX).collect());
+        Numbered::Command { command: ToBroker::Done { completion, .. }, .. } => {
+            assert_eq!(completion.meta, many.iter().take(limits::META_FACTS_MAX).collect());
         }
         other => panic!("{other:?}"),
     }
@@ -550,7 +543,7 @@ fn examples() -> Vec<(&'static str, Vec<Bytes>)> {
         features: vec![],
     };
     let id = JobId::parse("01912d68-783e-7a03-8467-5661c1243ad4").expect("an id");
-    let submit = ToBroker::Submit(Box::new(Submission {
+    let submit = ToBroker::Submit(Arc::new(Submission {
         id,
         queue: QueueName::new("square").expect("a queue's name"),
         body: Body::one("12"),
@@ -561,7 +554,7 @@ fn examples() -> Vec<(&'static str, Vec<Bytes>)> {
     let verdict = Verdict {
         outcome: Outcome::Done,
         attempt: 1,
-        body: Body(vec![Bytes::from_static(b"144"), Bytes::from(vec![0; 5_000])]),
+        body: Body::from(vec![Bytes::from_static(b"144"), Bytes::from(vec![0; 5_000])]),
         headers: Headers::default(),
         code: String::new(),
         message: String::new(),

@@ -1,7 +1,10 @@
 //! The numbered commands of clients and workers.
 
+use std::sync::Arc;
+
 use crate::model::{
-    Body, Failure, InStage, JobId, JobOptions, Level, QueueName, ReplyMode, Status, Submission, limits,
+    Body, Completion, Failure, InStage, JobId, JobOptions, Level, QueueName, ReplyMode, Status, Submission,
+    limits,
 };
 use crate::wire::codec::Command;
 use crate::wire::codec::reader::{Reader, Value};
@@ -104,9 +107,11 @@ impl Command for ToBroker {
             34 => ToBroker::Demand { jobs: r.uint()?, bytes: r.uint()? },
             35 => ToBroker::Start(r.lease()?),
             36 => {
-                ToBroker::Done { lease: r.lease()?, body: r.body()?, headers: r.headers()?, meta: r.meta()? }
+                let lease = r.lease()?;
+                let completion = Completion { body: r.body()?, headers: r.headers()?, meta: r.meta()? };
+                ToBroker::Done { lease, completion: Arc::new(completion) }
             }
-            37 => ToBroker::Failed { lease: r.lease()?, fault: read_fault(r)? },
+            37 => ToBroker::Failed { lease: r.lease()?, fault: Arc::new(read_fault(r)?) },
             38 => ToBroker::Release { lease: r.lease()?, delay_ms: r.uint()? },
             39 => ToBroker::Unstarted(r.lease()?),
             40 => ToBroker::Progress {
@@ -130,15 +135,17 @@ impl Command for ToBroker {
     fn body(&self) -> Option<&Body> {
         match self {
             ToBroker::Submit(job) => Some(&job.body),
-            ToBroker::Done { body, .. } | ToBroker::Partial { body, .. } => Some(body),
+            ToBroker::Done { completion, .. } => Some(&completion.body),
+            ToBroker::Partial { body, .. } => Some(body),
             _ => None,
         }
     }
 
     fn body_mut(&mut self) -> Option<&mut Body> {
         match self {
-            ToBroker::Submit(job) => Some(&mut job.body),
-            ToBroker::Done { body, .. } | ToBroker::Partial { body, .. } => Some(body),
+            ToBroker::Submit(job) => Some(&mut Arc::make_mut(job).body),
+            ToBroker::Done { completion, .. } => Some(&mut Arc::make_mut(completion).body),
+            ToBroker::Partial { body, .. } => Some(body),
             _ => None,
         }
     }
@@ -159,12 +166,12 @@ fn write_about_lease(answer: &ToBroker, w: &mut Writer<'_>) {
             w.begin(35, 2);
             w.lease(*lease);
         }
-        ToBroker::Done { lease, body, headers, meta } => {
+        ToBroker::Done { lease, completion } => {
             w.begin(36, 5);
             w.lease(*lease);
-            w.body(body);
-            w.headers(headers);
-            w.meta(meta);
+            w.body(&completion.body);
+            w.headers(&completion.headers);
+            w.meta(&completion.meta);
         }
         ToBroker::Failed { lease, fault } => {
             w.begin(37, 7);
@@ -314,7 +321,7 @@ fn read_submit(r: &mut Reader<'_>) -> Result<ToBroker, WireError> {
         })
     };
     Ok(match submission() {
-        Ok(job) => ToBroker::Submit(Box::new(job)),
+        Ok(job) => ToBroker::Submit(Arc::new(job)),
         Err(failure) => ToBroker::BadSubmit { id, failure },
     })
 }

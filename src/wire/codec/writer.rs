@@ -2,7 +2,7 @@
 
 use std::io;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 use rmp::encode;
 
 use crate::model::{JobId, Lease};
@@ -64,7 +64,11 @@ impl<'a> Writer<'a> {
     }
 
     pub(crate) fn uint(&mut self, value: u64) {
-        let _ = encode::write_uint(&mut self.out, value);
+        // Most numbers are one byte.
+        match value {
+            0..=127 => self.out.0.put_u8(value as u8),
+            _ => drop(encode::write_uint(&mut self.out, value)),
+        }
     }
 
     pub(crate) fn uint_or_nil(&mut self, value: Option<u64>) {
