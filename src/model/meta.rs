@@ -36,7 +36,7 @@ impl Known {
     /// Each of them.
     pub const ALL: [Known; 5] =
         [Known::RunUs, Known::AcceptedMs, Known::StartedMs, Known::EndedMs, Known::Worker];
-    const NUMBERS: usize = 4;
+    const NUMBERS: usize = Self::ALL.len() - 1;
 
     /// The one with this number.
     pub fn from_number(number: u64) -> Option<Known> {
@@ -63,16 +63,24 @@ impl Meta {
 
     /// Adds a fact.
     pub fn push(&mut self, name: &str, value: &str) {
+        self.forget(name);
         let known = Known::ALL.into_iter().find(|known| known.name() == name);
         // A number that would read otherwise afterwards stays the text it is.
         let number = value.parse().ok().filter(|number| itoa::Buffer::new().format::<u64>(*number) == value);
         match (known, number) {
             (Some(Known::Worker), _) => self.set_worker(value.into()),
             (Some(known), Some(number)) => self.set(known, number),
-            _ => {
-                self.others.retain(|(other, _)| other != name);
-                self.others.push((name.to_owned(), value.to_owned()));
-            }
+            _ => self.others.push((name.to_owned(), value.to_owned())),
+        }
+    }
+
+    /// Drops what was said under this name, as a number or as a text.
+    fn forget(&mut self, name: &str) {
+        self.others.retain(|(other, _)| other != name);
+        match Known::ALL.into_iter().find(|known| known.name() == name) {
+            Some(Known::Worker) => self.worker = None,
+            Some(known) => self.numbers[known as usize] = None,
+            None => {}
         }
     }
 
@@ -81,10 +89,12 @@ impl Meta {
         self.push(name, itoa::Buffer::new().format(value));
     }
 
-    /// Sets a number of every job.
+    /// Sets a number of every job, which `Worker` is not.
     pub fn set(&mut self, known: Known, value: u64) {
+        debug_assert!(known != Known::Worker, "who had the job is no number");
         if let Some(number) = self.numbers.get_mut(known as usize) {
             *number = Some(value);
+            self.others.retain(|(other, _)| other != known.name());
         }
     }
 
@@ -178,6 +188,22 @@ mod tests {
         );
         assert_eq!((meta.number(Known::RunUs), meta.worker(), meta.len()), (None, Some("w"), 4));
         assert_eq!(Meta::from_iter(meta.iter()), meta);
+        meta.push("ended_ms", "soon");
+        meta.set(Known::EndedMs, 7);
+        meta.set(Known::RunUs, 8);
+        meta.push("started_ms", "then");
+        let facts: Vec<_> = meta.iter().map(|(name, value)| (name, value.into_owned())).collect();
+        assert_eq!(
+            facts,
+            [
+                said("run_us", "8"),
+                said("ended_ms", "7"),
+                said("worker", "w"),
+                said("host", "h"),
+                said("started_ms", "then")
+            ],
+            "a name said again, as a number or a text, is there once"
+        );
         for number in 0..=5 {
             assert_eq!(Known::from_number(number).map(|known| known as u64), (number < 5).then_some(number));
         }

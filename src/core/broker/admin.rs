@@ -8,8 +8,9 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use crate::core::broker::admin::arguments::Arguments;
+use crate::core::broker::calls::Call;
 use crate::core::broker::sessions::{Session, Side};
-use crate::core::broker::{Broker, Pending, What};
+use crate::core::broker::{Broker, What};
 use crate::core::job_table::JobTable;
 use crate::core::jobs::{Admin, Answer, Collect, Collector, Crash, Jobs, QueueTurn, SessionId};
 use crate::model::limits::{CRASH_TEXT_LEN_MAX, INTERVAL_MS_MAX, LIST_LEN, LIST_MAX, SHOWN_LEN};
@@ -191,8 +192,8 @@ impl<J: Jobs> Broker<J> {
         Ok(())
     }
 
-    pub(super) fn ask(&mut self, now: Now, session: SessionId, what: Admin, pending: What) {
-        let tag = self.calls.open(Pending { session, number: 0, what: pending, again: None });
+    pub(super) fn ask(&mut self, now: Now, session: SessionId, what: Admin, purpose: What) {
+        let tag = self.calls.open(Call { session, number: 0, what: purpose, again: None });
         self.jobs.admin(now, tag, &what);
     }
 

@@ -2,8 +2,20 @@
 
 use std::collections::VecDeque;
 
-use crate::core::broker::Pending;
-use crate::core::jobs::Tag;
+use crate::core::broker::What;
+use crate::core::jobs::{SessionId, Tag};
+use crate::wire::command::ToBroker;
+
+/// A call, and what its answer is for.
+#[derive(Clone, Debug)]
+pub(super) struct Call {
+    pub(super) session: SessionId,
+    /// The command it came with; 0 for none.
+    pub(super) number: u64,
+    pub(super) what: What,
+    /// Kept only for a jobs side that may answer `Unknown`.
+    pub(super) again: Option<Box<ToBroker>>,
+}
 
 /// Every call has a tag, one more than the one before. Most are answered in the order they were made.
 #[derive(Clone, Debug)]
@@ -11,7 +23,7 @@ pub(super) struct Calls {
     /// The tag of the first in `open`.
     first: Tag,
     /// Invariant: the first is not answered yet.
-    open: VecDeque<Option<Pending>>,
+    open: VecDeque<Option<Call>>,
 }
 
 impl Calls {
@@ -20,13 +32,13 @@ impl Calls {
     }
 
     /// Notes a call and gives the tag it is to be made with.
-    pub(super) fn open(&mut self, call: Pending) -> Tag {
+    pub(super) fn open(&mut self, call: Call) -> Tag {
         self.open.push_back(Some(call));
         self.first + self.open.len() as u64 - 1
     }
 
     /// The call is answered.
-    pub(super) fn close(&mut self, tag: Tag) -> Option<Pending> {
+    pub(super) fn close(&mut self, tag: Tag) -> Option<Call> {
         let at = usize::try_from(tag.checked_sub(self.first)?).ok()?;
         let call = self.open.get_mut(at)?.take();
         while let Some(None) = self.open.front() {
@@ -40,13 +52,11 @@ impl Calls {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::broker::What;
-    use crate::core::jobs::SessionId;
 
     #[test]
     fn each_is_answered_once_in_whatever_order() {
         let mut calls = Calls::new();
-        let call = |number| Pending { session: SessionId(1), number, what: What::Forget, again: None };
+        let call = |number| Call { session: SessionId(1), number, what: What::Forget, again: None };
         let tags: Vec<Tag> = (0..5).map(|number| calls.open(call(number))).collect();
         let closed: Vec<_> =
             [3, 0, 1, 4, 3, 2].map(|at| calls.close(tags[at]).map(|call| call.number)).into_iter().collect();

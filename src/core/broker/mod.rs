@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use crate::core::broker::admin::{Poll, WorkersWait};
-use crate::core::broker::calls::Calls;
+use crate::core::broker::calls::{Call, Calls};
 use crate::core::broker::sessions::{Session, Side};
 use crate::core::jobs::{Answer, Crash, Event, Jobs, SessionId, Tag, WorkerId};
 use crate::core::session::{Input, Output};
@@ -60,16 +60,6 @@ pub struct BrokerCounters {
     pub words_dropped: u64,
     /// Commands that made no sense from such a peer.
     pub misplaced: u64,
-}
-
-/// A call that the jobs side has not answered yet.
-#[derive(Clone, Debug)]
-struct Pending {
-    session: SessionId,
-    number: u64,
-    what: What,
-    /// Kept only for a jobs side that may answer `Unknown`.
-    again: Option<Box<ToBroker>>,
 }
 
 /// What a call was for.
@@ -252,7 +242,7 @@ impl<J: Jobs> Broker<J> {
     /// A tag for a call to the jobs side.
     fn call(&mut self, session: SessionId, number: u64, what: What, again: impl FnOnce() -> ToBroker) -> Tag {
         let again = self.jobs.caps().unknown.then(|| Box::new(again()));
-        self.calls.open(Pending { session, number, what, again })
+        self.calls.open(Call { session, number, what, again })
     }
 
     /// Takes everything the jobs side has to say.
@@ -285,7 +275,7 @@ impl<J: Jobs> Broker<J> {
     }
 
     fn answered(&mut self, now: Now, tag: Tag, answer: Answer) {
-        let Some(Pending { session, number, what, again }) = self.calls.close(tag) else { return };
+        let Some(Call { session, number, what, again }) = self.calls.close(tag) else { return };
         if answer == Answer::Unknown {
             return self.repeat(now, session, number, what, again.map(|again| *again));
         }

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use crate::core::broker::calls::Call;
 use crate::core::broker::sessions::{Held, Session, Side, WorkerSide};
-use crate::core::broker::{Broker, Pending, What, session_of, worker_of};
+use crate::core::broker::{Broker, What, session_of, worker_of};
 use crate::core::jobs::{Allowance, Class, Crash, End, Jobs, SessionId, Word, WorkerId};
 use crate::core::session::Output;
 use crate::model::limits::WORKER_QUEUES_MAX;
@@ -240,7 +241,7 @@ impl<J: Jobs> Broker<J> {
         crash: Option<Arc<Crash>>,
     ) {
         let what = What::Lost(lease, alone, counted, crash.clone());
-        let tag = self.calls.open(Pending { session, number: 0, what, again: None });
+        let tag = self.calls.open(Call { session, number: 0, what, again: None });
         self.jobs.finish(now, tag, lease, End::Lost { alone, counted, crash });
     }
 

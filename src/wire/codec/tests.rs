@@ -493,6 +493,34 @@ fn text_of_peers_is_valid_and_short() {
 }
 
 #[test]
+fn facts_come_under_numbers_or_names_and_unknown_numbers_are_passed_over() {
+    let frames = command(6, 36, |w| {
+        w.lease(LEASE);
+        w.nil();
+        w.nil();
+        w.map(5);
+        w.text("run_us", 10);
+        w.text("12", 10);
+        w.uint(0);
+        w.uint(13);
+        w.uint(77);
+        w.array(1);
+        w.uint(1);
+        w.uint(4);
+        w.text("w1", 10);
+        w.text("host", 10);
+        w.text("h", 10);
+    });
+    match read::<ToBroker>(&frames).expect("readable").remove(0) {
+        Numbered::Command { command: ToBroker::Done { completion, .. }, .. } => {
+            let facts = [("run_us", "13"), ("worker", "w1"), ("host", "h")];
+            assert_eq!(completion.meta, facts.into_iter().collect());
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
 fn hello_and_welcome_ignore_what_they_do_not_know() {
     let mut bytes = BytesMut::new();
     let mut frames = Vec::new();
