@@ -3,13 +3,14 @@
 /// Boot epoch (24 bits) << 40 | counter. Strictly increasing over the life of one broker id.
 pub type Token = u64;
 
-/// The handle of one grant: where the broker keeps the job, and the token that fences it. Workers echo it.
+/// The handle of one grant: where the broker keeps the job, and the token that fences it. Workers echo it. Ordered as
+/// they were granted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Lease {
-    /// The broker's place of the job. Reused; only the token says which grant is meant.
-    pub slot: u32,
     /// The fence.
     pub token: Token,
+    /// The broker's place of the job. Reused; only the token says which grant is meant.
+    pub slot: u32,
 }
 
 /// Why a worker should stop a job: a set of bits, part of the C ABI and of the wire.

@@ -12,6 +12,7 @@ pub mod owner;
 pub mod pipeline;
 mod planted;
 pub mod queue_name;
+pub mod sequence;
 pub mod status;
 pub mod time;
 
@@ -27,5 +28,6 @@ pub use pipeline::{Pipeline, StepKind};
 pub use planted::{PLANTED, plant};
 pub(crate) use planted::{Planted, planted};
 pub use queue_name::QueueName;
+pub use sequence::Sequence;
 pub use status::{Failure, Status};
 pub use time::Now;

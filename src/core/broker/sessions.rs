@@ -7,7 +7,7 @@ use crate::core::broker::hosts::Host;
 use crate::core::broker::{Broker, worker_of};
 use crate::core::jobs::{Allowance, Asker, Crash, Jobs, SessionId};
 use crate::core::session::Output;
-use crate::model::{JobId, Lease, Now, Owner, QueueName, Verdict};
+use crate::model::{JobId, Lease, Now, Owner, QueueName, Sequence, Verdict};
 use crate::wire::command::{FromBroker, Hello, PeerKind};
 
 /// One peer's session.
@@ -55,8 +55,8 @@ pub(super) struct WorkerSide {
     pub(super) allowed: Allowance,
     /// Grants sent in this session.
     pub(super) granted: u64,
-    /// What it holds, by slot.
-    pub(super) leases: BTreeMap<u32, Held>,
+    /// What it holds.
+    pub(super) leases: Sequence<Lease, Held>,
     /// Its leases end then unless it comes back.
     pub(super) suspended_until_us: Option<u64>,
     /// It was asked to finish and go.
@@ -67,7 +67,6 @@ pub(super) struct WorkerSide {
 /// One lease of a worker.
 #[derive(Clone, Debug)]
 pub(super) struct Held {
-    pub(super) token: u64,
     pub(super) id: JobId,
     pub(super) started_us: Option<u64>,
     /// How far its worker said it is.
@@ -155,8 +154,7 @@ impl<J: Jobs> Broker<J> {
         session.attached = true;
         self.counters.returned += 1;
         if let Side::Worker(worker) = &mut session.side {
-            let leases: Vec<Lease> =
-                worker.leases.iter().map(|(&slot, held)| Lease { slot, token: held.token }).collect();
+            let leases: Vec<Lease> = worker.leases.keys().collect();
             self.jobs.extend(now, worker_of(id), &leases);
             self.pass_demand(now, id);
             self.count_workers();

@@ -35,9 +35,7 @@ impl<J: Jobs> Broker<J> {
             ToBroker::Progress { lease, fraction, note } => {
                 let fraction = if fraction.is_finite() { fraction.clamp(0.0, 1.0) } else { 0.0 };
                 self.change_worker(session, |worker| {
-                    if let Some(held) =
-                        worker.leases.get_mut(&lease.slot).filter(|held| held.token == lease.token)
-                    {
+                    if let Some(held) = worker.leases.get_mut(lease) {
                         held.progress = Some(fraction);
                     }
                 });
@@ -63,10 +61,8 @@ impl<J: Jobs> Broker<J> {
         };
         let is_done = matches!(end, End::Done(_));
         self.change_worker(session, |worker| {
-            if worker.leases.get(&lease.slot).is_some_and(|held| held.token == lease.token) {
-                worker.leases.remove(&lease.slot);
-                worker.done += u64::from(is_done);
-            }
+            let held = worker.leases.remove(lease);
+            worker.done += u64::from(held.is_some() && is_done);
         });
         let tag = self
             .call(session, number, What::Finish(lease), || again.expect("it was kept for such a jobs side"));
@@ -138,7 +134,7 @@ impl<J: Jobs> Broker<J> {
 
     fn start(&mut self, now: Now, session: SessionId, lease: Lease) {
         let Some(Side::Worker(worker)) = self.side(session) else { return };
-        match worker.leases.get_mut(&lease.slot).filter(|held| held.token == lease.token) {
+        match worker.leases.get_mut(lease) {
             Some(held) => {
                 held.started_us = Some(now.us);
                 self.jobs.start(now, lease);
@@ -148,7 +144,7 @@ impl<J: Jobs> Broker<J> {
     }
 
     fn say(&mut self, now: Now, session: SessionId, number: u64, lease: Lease, word: Word) {
-        if self.worker(session).is_some_and(|worker| holds(worker, lease)) {
+        if self.worker(session).is_some_and(|worker| worker.leases.contains(lease)) {
             self.jobs.say(now, lease, word);
         }
         self.done(session, number);
@@ -161,9 +157,7 @@ impl<J: Jobs> Broker<J> {
 
     pub(super) fn adopted(&mut self, session: SessionId, id: JobId, lease: Lease) {
         self.change_worker(session, |worker| {
-            worker
-                .leases
-                .insert(lease.slot, Held { token: lease.token, id, started_us: Some(0), progress: None });
+            worker.leases.insert(lease, Held { id, started_us: Some(0), progress: None });
         });
         self.send(session, FromBroker::Adopt { id, lease });
     }
@@ -176,17 +170,14 @@ impl<J: Jobs> Broker<J> {
             return self.end_lease(now, session, lease, false, false, None);
         };
         worker.granted += 1;
-        worker
-            .leases
-            .insert(lease.slot, Held { token: lease.token, id: grant.id, started_us: None, progress: None });
+        worker.leases.insert(lease, Held { id: grant.id, started_us: None, progress: None });
         self.send(session, FromBroker::Grant(grant));
     }
 
     pub(super) fn revoked(&mut self, _now: Now, worker: WorkerId, lease: Lease, why: Stop) {
         let session = session_of(worker);
         let Some(Side::Worker(worker)) = self.side(session) else { return };
-        if holds(worker, lease) {
-            worker.leases.remove(&lease.slot);
+        if worker.leases.remove(lease).is_some() {
             self.send(session, FromBroker::Revoke { lease, why });
         }
     }
@@ -196,7 +187,7 @@ impl<J: Jobs> Broker<J> {
         let mut dropped = Vec::new();
         if let Side::Worker(worker) = &known.side {
             let (kept, gone): (Vec<Lease>, Vec<Lease>) =
-                held.iter().copied().partition(|&lease| holds(worker, lease));
+                held.iter().copied().partition(|&lease| worker.leases.contains(lease));
             self.jobs.extend(now, worker_of(session), &kept);
             dropped = gone;
         }
@@ -217,13 +208,13 @@ impl<J: Jobs> Broker<J> {
         let all = worker.leases.len();
         let is_at_hand = |held: &Held| crash.as_ref().is_some_and(|crash| crash.at_hand.contains(&held.id));
         let at_hand = worker.leases.values().filter(|held| is_at_hand(held)).count();
-        let lost = |(&slot, held): (&u32, &Held)| {
+        let lost = |(lease, held): (Lease, &Held)| {
             let alone = match (at_hand, held.started_us) {
                 (0, Some(_)) => running == 1,
                 (0, None) => all == 1,
                 _ => at_hand == 1 && is_at_hand(held),
             };
-            (Lease { slot, token: held.token }, alone, counted && (at_hand == 0 || is_at_hand(held)))
+            (lease, alone, counted && (at_hand == 0 || is_at_hand(held)))
         };
         let leases: Vec<(Lease, bool, bool)> = worker.leases.iter().map(lost).collect();
         for (lease, alone, counted) in leases {
@@ -253,8 +244,4 @@ impl<J: Jobs> Broker<J> {
         };
         self.sessions.values().filter(serves).count()
     }
-}
-
-fn holds(worker: &WorkerSide, lease: Lease) -> bool {
-    worker.leases.get(&lease.slot).is_some_and(|held| held.token == lease.token)
 }

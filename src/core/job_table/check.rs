@@ -6,7 +6,7 @@ use crate::core::job_table::entry::{Job, State};
 use crate::core::job_table::remember::distinct;
 use crate::core::job_table::{JobTable, live};
 use crate::core::jobs::WorkerId;
-use crate::model::{Now, QueueName};
+use crate::model::{Lease, Now, QueueName};
 
 /// An invariant that does not hold, in words.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,7 +48,8 @@ impl JobTable {
             hold!(job.token < self.next_token, "job {} has a token that was never given", job.id);
             match &job.state {
                 State::Leased { worker, .. } | State::Running { worker, .. } => {
-                    let held = self.workers.get(worker).is_some_and(|worker| worker.held.contains(&slot));
+                    let held =
+                        self.workers.get(worker).is_some_and(|worker| worker.held.contains(job.lease(slot)));
                     hold!(held, "job {} is leased to worker {worker:?}, which does not hold it", job.id);
                     hold!(
                         job.token != 0 && job.holder == Some(*worker),
@@ -103,21 +104,22 @@ impl JobTable {
 
     fn check_workers(&self) -> Result<(), Violation> {
         for (id, worker) in &self.workers {
-            let running = |slot: &&u32| {
+            let running = |lease: &Lease| {
                 matches!(
-                    self.slots[**slot as usize].as_ref().map(|job| &job.state),
+                    self.slots[lease.slot as usize].as_ref().map(|job| &job.state),
                     Some(State::Running { .. })
                 )
             };
-            let started = worker.held.iter().filter(running).count();
+            let started = worker.held.keys().filter(running).count();
             hold!(
                 started == worker.started,
                 "worker {id:?} counts {} begun jobs, {started} are",
                 worker.started
             );
-            for &slot in &worker.held {
-                let holder = self.slots[slot as usize].as_ref().and_then(holder_of);
-                hold!(holder == Some(*id), "worker {id:?} holds slot {slot}, whose holder is {holder:?}");
+            for lease in worker.held.keys() {
+                let job = self.slots[lease.slot as usize].as_ref();
+                let holder = job.filter(|job| job.token == lease.token).and_then(holder_of);
+                hold!(holder == Some(*id), "worker {id:?} holds {lease:?}, whose holder is {holder:?}");
             }
         }
         self.check_idle()

@@ -37,9 +37,10 @@ impl JobTable {
         queue.known = true;
         queue.workers.insert(id);
         // Counted anew: a queue that was given up and comes back may still have jobs there.
-        let is_of =
-            |slot: &&u32| self.slots[**slot as usize].as_ref().is_some_and(|job| job.queue == class.queue);
-        let held = worker.held.iter().filter(is_of).count() as u32;
+        let is_of = |lease: &Lease| {
+            self.slots[lease.slot as usize].as_ref().is_some_and(|job| job.queue == class.queue)
+        };
+        let held = worker.held.keys().filter(is_of).count() as u32;
         worker.takes.insert(queue.number, Taken { slots: class.slots, weight: class.weight, held });
         self.fill(now, id);
     }
@@ -70,7 +71,7 @@ impl JobTable {
         self.unlist(id);
         let Some(worker) = self.workers.get(&id) else { return };
         let (numbers, held): (Vec<u32>, Vec<u32>) =
-            (worker.takes.numbers().collect(), worker.held.iter().copied().collect());
+            (worker.takes.numbers().collect(), worker.held.keys().map(|lease| lease.slot).collect());
         for number in numbers {
             self.part(id, number);
         }
@@ -296,20 +297,19 @@ impl JobTable {
         let mut is_due_later = false;
         let found = worker.takes.find_in_turn(self.queues.with_unstarted(), |number| {
             let queue = self.queues.numbered(number).filter(|queue| !queue.paused)?;
-            let mut elsewhere = queue.unstarted.iter().filter(|(_, slot)| !worker.held.contains(slot));
-            let &(token, slot) = elsewhere.next()?;
-            let State::Leased { worker: holder, .. } = self.job(slot).state else { return None };
+            let lease = queue.unstarted.keys().find(|lease| !worker.held.contains(*lease))?;
+            let State::Leased { worker: holder, .. } = self.job(lease.slot).state else { return None };
             if self.workers.get(&holder).is_some_and(|holder| holder.is_brisk(now)) {
                 is_due_later = true;
                 return None;
             }
-            Some((queue.name.clone(), holder, Lease { slot, token }))
+            Some((queue.name.clone(), holder, lease))
         });
         if is_due_later {
             self.look_again(now, id);
         }
         if let Some((_, (name, worker, lease))) = found {
-            self.queues.remove_unstarted(&name, lease.token, lease.slot);
+            self.queues.remove_unstarted(&name, lease);
             self.counters.recalled += 1;
             self.tell_holder(lease.slot, Event::Recall { worker, lease });
         }
@@ -354,10 +354,10 @@ impl JobTable {
     pub(super) fn retake(&mut self, now: Now, slot: u32, id: WorkerId, name: &QueueName) {
         let until_us = now.after_ms(self.config.lease_ms);
         self.unlist(id);
-        let (suspect, bytes) = {
+        let (lease, suspect, bytes) = {
             let job = self.job_mut(slot);
             job.state = State::Leased { worker: id, until_us };
-            (job.suspect, job.payload_len())
+            (job.lease(slot), job.suspect, job.payload_len())
         };
         self.leases += 1;
         let number = self.queues.get_mut(name).map(|queue| {
@@ -365,7 +365,7 @@ impl JobTable {
             queue.number
         });
         if let Some(worker) = self.workers.get_mut(&id) {
-            worker.held.insert(slot);
+            worker.held.insert(lease, ());
             worker.held_bytes += bytes;
             if suspect {
                 worker.alone = Some(slot);
@@ -388,15 +388,15 @@ impl JobTable {
             State::Running { started_us, .. } => Some(now.us.saturating_sub(started_us)),
             _ => None,
         };
-        let (name, token, bytes) = (job.queue.clone(), job.token, job.payload_len());
+        let (name, lease, bytes) = (job.queue.clone(), job.lease(slot), job.payload_len());
         self.leases -= 1;
         let number = self.queues.get_mut(&name).map(|queue| {
             queue.leased -= 1;
             queue.number
         });
-        self.queues.remove_unstarted(&name, token, slot);
+        self.queues.remove_unstarted(&name, lease);
         let Some(worker) = self.workers.get_mut(&id) else { return };
-        worker.held.remove(&slot);
+        worker.held.remove(lease);
         worker.held_bytes -= bytes;
         if let Some(ran_us) = ran_us {
             worker.started -= 1;
@@ -470,11 +470,11 @@ impl JobTable {
         let worker = self.workers.get_mut(&id).expect("a worker that is granted a job is there");
         worker.granted += u64::from(!planted(Planted::ExceedDemand));
         worker.last_grant = token;
+        let lease = Lease { slot, token };
         if worker.held.len() > worker.started_max.max(1) {
-            self.queues.add_unstarted(&name, token, slot);
+            self.queues.add_unstarted(&name, lease);
         }
         self.rearm(slot);
-        let lease = Lease { slot, token };
         let body = self.body_for(lease);
         let headers = self.headers_of(slot);
         let job = self.job(slot);

@@ -22,9 +22,9 @@ impl JobTable {
         self.take_back(now, lease.slot);
         let job = self.job(lease.slot);
         let State::Leased { worker, .. } = job.state else { return };
-        let (queue, token) = (job.queue.clone(), job.token);
+        let queue = job.queue.clone();
         let name = self.workers.get(&worker).map_or_else(|| "".into(), |worker| worker.name.clone());
-        self.queues.remove_unstarted(&queue, token, lease.slot);
+        self.queues.remove_unstarted(&queue, lease);
         self.set_running(now, lease.slot);
         let job = self.job_mut(lease.slot);
         job.attempts += 1;
@@ -48,7 +48,13 @@ impl JobTable {
         let (durable, id, attempt) = (job.durable, job.id, job.attempts);
         self.counters.started += 1;
         self.note(now, lease.slot, Happened::Started, "");
-        self.record(durable, || Record::Started { id, token, attempt, worker: name, wall_ms: now.wall_ms });
+        self.record(durable, || Record::Started {
+            id,
+            token: lease.token,
+            attempt,
+            worker: name,
+            wall_ms: now.wall_ms,
+        });
         self.rearm(lease.slot);
     }
 

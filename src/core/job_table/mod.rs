@@ -540,6 +540,3 @@ fn first_token(config: &TableConfig) -> Token {
 fn live(slots: &[Option<Job>]) -> impl Iterator<Item = (u32, &Job)> {
     slots.iter().enumerate().filter_map(|(slot, job)| Some((slot as u32, job.as_ref()?)))
 }
-
-/// A set of slots, ordered so that its order may be seen.
-type SlotSet = BTreeSet<u32>;

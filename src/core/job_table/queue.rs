@@ -11,10 +11,7 @@ use crate::core::job_table::ready::{Place, Ready};
 use crate::core::job_table::worker::IdleKey;
 use crate::core::jobs::WorkerId;
 use crate::core::record::Handed;
-use crate::model::{Index, JobOptions, JobRules, QueueName};
-
-/// Jobs, by the tokens under which they were granted.
-pub(super) type Unstarted = BTreeSet<(u64, u32)>;
+use crate::model::{Index, JobOptions, JobRules, Lease, QueueName, Sequence};
 
 /// A queue. It exists as long as it has jobs, workers or settings of its own.
 #[derive(Clone, Debug)]
@@ -45,7 +42,7 @@ pub(super) struct Queue {
     /// Their bytes.
     pub(super) bytes: u64,
     /// Unstarted jobs at workers that are busy with another: they may be asked back, oldest grant first.
-    pub(super) unstarted: Unstarted,
+    pub(super) unstarted: Sequence<Lease, ()>,
     /// The serial keys that its jobs name.
     pub(super) keys: BTreeMap<Arc<str>, KeyLine>,
     /// Jobs of this queue that ended DONE, and otherwise.
@@ -70,7 +67,7 @@ impl Queue {
             jobs: 0,
             leased: 0,
             bytes: 0,
-            unstarted: Unstarted::new(),
+            unstarted: Sequence::new(),
             keys: BTreeMap::new(),
             done: 0,
             not_done: 0,
@@ -200,16 +197,20 @@ impl Queues {
     }
 
     /// A job went to a worker that is busy with another.
-    pub(super) fn add_unstarted(&mut self, name: &QueueName, token: u64, slot: u32) {
-        self.change_unstarted(name, |unstarted| unstarted.insert((token, slot)));
+    pub(super) fn add_unstarted(&mut self, name: &QueueName, lease: Lease) {
+        self.change_unstarted(name, |unstarted| unstarted.insert(lease, ()));
     }
 
     /// It does not wait there any more, if it did.
-    pub(super) fn remove_unstarted(&mut self, name: &QueueName, token: u64, slot: u32) {
-        self.change_unstarted(name, |unstarted| unstarted.remove(&(token, slot)));
+    pub(super) fn remove_unstarted(&mut self, name: &QueueName, lease: Lease) {
+        self.change_unstarted(name, |unstarted| unstarted.remove(lease));
     }
 
-    fn change_unstarted(&mut self, name: &QueueName, change: impl FnOnce(&mut Unstarted) -> bool) {
+    fn change_unstarted(
+        &mut self,
+        name: &QueueName,
+        change: impl FnOnce(&mut Sequence<Lease, ()>) -> Option<()>,
+    ) {
         let Some(queue) = self.get_mut(name) else { return };
         let was_empty = queue.unstarted.is_empty();
         change(&mut queue.unstarted);

@@ -4,37 +4,84 @@
 //! taken back from vanished workers first, then one owner after the other, each owner's jobs first in first out.
 //! Invariant: every job in state `Queued`, and no other, stands in exactly one line, once.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::model::Owner;
 use crate::model::limits::{AGING_MS, PRIORITY_MAX};
+use crate::model::{Owner, Sequence};
+
+/// Slots, by the sequence in which the jobs were accepted.
+type Line = Sequence<u64, u32>;
 
 /// The jobs of one priority.
 #[derive(Clone, Debug, Default)]
 struct Class {
-    /// Taken back from vanished workers, by sequence.
-    first: BTreeMap<u64, u32>,
-    /// By owner, then by sequence. No owner without jobs.
-    owners: BTreeMap<Arc<Owner>, BTreeMap<u64, u32>>,
-    /// The owners in the order of their turns.
-    turns: VecDeque<Arc<Owner>>,
+    /// Taken back from vanished workers.
+    first: Line,
+    /// One line for each owner with jobs, by whose turn is next.
+    turns: Sequence<u64, (Arc<Owner>, Line)>,
+    next_turn: u64,
+    /// The turn of each.
+    owners: BTreeMap<Arc<Owner>, u64>,
     /// Since when the class has been passed over.
     waiting_us: u64,
 }
 
 impl Class {
     fn is_empty(&self) -> bool {
-        self.first.is_empty() && self.owners.is_empty()
+        self.first.is_empty() && self.turns.is_empty()
     }
 
     /// The slot of the job that goes next.
     fn peek(&self) -> Option<u32> {
-        if let Some((_, &slot)) = self.first.first_key_value() {
-            return Some(slot);
+        let line = if self.first.is_empty() { &self.turns.first()?.1.1 } else { &self.first };
+        line.first().map(|(_, &slot)| slot)
+    }
+
+    /// The owner's turn, if it has jobs here.
+    fn turn_of(&self, owner: &Arc<Owner>) -> Option<u64> {
+        let (turn, (next, _)) = self.turns.first()?;
+        // Most lines are of one owner, whose jobs share it.
+        if Arc::ptr_eq(next, owner) { Some(turn) } else { self.owners.get(owner).copied() }
+    }
+
+    fn push(&mut self, owner: &Arc<Owner>, sequence: u64, slot: u32) {
+        if let Some((_, line)) = self.turn_of(owner).and_then(|turn| self.turns.get_mut(turn)) {
+            line.insert(sequence, slot);
+            return;
         }
-        let line = self.owners.get(self.turns.front()?)?;
-        line.first_key_value().map(|(_, &slot)| slot)
+        let mut line = Line::new();
+        line.insert(sequence, slot);
+        self.add(owner.clone(), line);
+    }
+
+    /// The owner comes after all others.
+    fn add(&mut self, owner: Arc<Owner>, line: Line) {
+        self.owners.insert(owner.clone(), self.next_turn);
+        self.turns.insert(self.next_turn, (owner, line));
+        self.next_turn += 1;
+    }
+
+    fn remove(&mut self, owner: &Arc<Owner>, sequence: u64) -> Option<u32> {
+        let turn = self.turn_of(owner)?;
+        let (_, line) = self.turns.get_mut(turn)?;
+        let removed = line.remove(sequence);
+        if line.is_empty() {
+            self.turns.remove(turn);
+            self.owners.remove(owner);
+        }
+        removed
+    }
+
+    /// The owner was served: the others come first.
+    fn end_turn(&mut self, owner: &Arc<Owner>) {
+        if self.turns.len() < 2 {
+            return;
+        }
+        let next = self.turns.first().filter(|(_, (next, _))| next == owner).map(|(turn, _)| turn);
+        if let Some((owner, line)) = next.and_then(|turn| self.turns.remove(turn)) {
+            self.add(owner, line);
+        }
     }
 }
 
@@ -57,7 +104,7 @@ pub(super) struct Ready {
     in_use: u8,
     len: usize,
     /// Suspects, by sequence: they wait beside the line for a worker that holds nothing.
-    alone: BTreeMap<u64, u32>,
+    alone: Line,
 }
 
 impl Ready {
@@ -78,11 +125,8 @@ impl Ready {
         }
         if place.first {
             class.first.insert(place.sequence, slot);
-        } else if let Some(line) = class.owners.get_mut(place.owner) {
-            line.insert(place.sequence, slot);
         } else {
-            class.owners.insert(place.owner.clone(), BTreeMap::from([(place.sequence, slot)]));
-            class.turns.push_back(place.owner.clone());
+            class.push(place.owner, place.sequence, slot);
         }
         self.len += 1;
     }
@@ -90,20 +134,14 @@ impl Ready {
     /// Takes a job out of the line, wherever it stands.
     pub(super) fn remove(&mut self, place: Place<'_>) {
         if place.alone {
-            self.alone.remove(&place.sequence);
+            self.alone.remove(place.sequence);
             return;
         }
         let class = &mut self.classes[place.priority as usize - 1];
         let removed = if place.first {
-            class.first.remove(&place.sequence)
+            class.first.remove(place.sequence)
         } else {
-            let line = class.owners.get_mut(place.owner);
-            let removed = line.and_then(|line| line.remove(&place.sequence));
-            if class.owners.get(place.owner).is_some_and(BTreeMap::is_empty) {
-                class.owners.remove(place.owner);
-                class.turns.retain(|owner| owner != place.owner);
-            }
-            removed
+            class.remove(place.owner, place.sequence)
         };
         debug_assert!(removed.is_some(), "a queued job stands in its line");
         if class.is_empty() {
@@ -114,7 +152,7 @@ impl Ready {
 
     /// The slot of the suspect that goes next.
     pub(super) fn peek_alone(&self) -> Option<u32> {
-        self.alone.first_key_value().map(|(_, &slot)| slot)
+        self.alone.first().map(|(_, &slot)| slot)
     }
 
     /// The slot of the job that goes next; `take` follows when it is handed out.
@@ -130,8 +168,8 @@ impl Ready {
         }
         let class = &mut self.classes[place.priority as usize - 1];
         class.waiting_us = now_us;
-        if !place.first && class.turns.front() == Some(place.owner) {
-            class.turns.rotate_left(1);
+        if !place.first {
+            class.end_turn(place.owner);
         }
     }
 
@@ -146,10 +184,9 @@ impl Ready {
 
     /// Every slot in line, for counting again.
     pub(super) fn slots(&self) -> impl Iterator<Item = u32> + '_ {
-        let lines = self
-            .classes
-            .iter()
-            .flat_map(|class| class.first.values().chain(class.owners.values().flat_map(BTreeMap::values)));
+        let lines = self.classes.iter().flat_map(|class| {
+            class.first.values().chain(class.turns.values().flat_map(|(_, line)| line.values()))
+        });
         lines.chain(self.alone.values()).copied()
     }
 }

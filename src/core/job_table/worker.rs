@@ -3,10 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::core::job_table::SlotSet;
 use crate::core::jobs::Allowance;
 use crate::model::limits::RECALL_AFTER_US;
-use crate::model::{Now, QueueName};
+use crate::model::{Lease, Now, QueueName, Sequence};
 
 /// A worker of more queues is wide: it stands in one set of idle workers for all like it, not in one for each of its queues.
 const NARROW_QUEUES_MAX: usize = 16;
@@ -114,7 +113,7 @@ pub(super) struct Worker {
     pub(super) allowed: Allowance,
     pub(super) granted: u64,
     /// The jobs it holds.
-    pub(super) held: SlotSet,
+    pub(super) held: Sequence<Lease, ()>,
     /// Bytes of their payloads.
     pub(super) held_bytes: u64,
     /// A lease of it lapsed and it has not been heard of since: nothing more is handed to it.
@@ -144,7 +143,7 @@ impl Worker {
             takes: Takes::default(),
             allowed: Allowance::default(),
             granted: 0,
-            held: SlotSet::new(),
+            held: Sequence::new(),
             held_bytes: 0,
             silent: false,
             alone: None,
