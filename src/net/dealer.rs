@@ -394,6 +394,10 @@ impl Source for Dealer {
     fn sleep_max(&self) -> Option<Duration> {
         self.wakes_at().map(|at| at.saturating_duration_since(Instant::now()))
     }
+
+    fn stayed_silent(&self) {
+        self.socket.stayed_silent();
+    }
 }
 
 impl std::fmt::Debug for Dealer {

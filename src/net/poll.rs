@@ -22,6 +22,10 @@ pub trait Source {
     fn sleep_max(&self) -> Option<Duration> {
         None
     }
+
+    /// The sleep is over and its descriptors told of no change: there is still nothing to take.
+    #[doc(hidden)]
+    fn stayed_silent(&self) {}
 }
 
 /// The descriptors of one wait.
@@ -29,6 +33,11 @@ pub trait Source {
 pub struct PollFds(Vec<libc::pollfd>);
 
 impl PollFds {
+    /// Whether none of those `from..to` told of anything.
+    fn are_silent(&self, from: usize, to: usize) -> bool {
+        self.0[from..to].iter().all(|fd| fd.revents == 0)
+    }
+
     pub(crate) fn add(&mut self, fd: RawFd) {
         self.0.push(libc::pollfd { fd, events: libc::POLLIN, revents: 0 });
     }
@@ -53,6 +62,8 @@ const NO_WATCH: Duration = Duration::from_secs(1);
 #[derive(Default)]
 pub struct Poller {
     fds: PollFds,
+    /// Where in `fds` those of each source end.
+    ends: Vec<usize>,
     is_busy: bool,
     /// The processor is wanted by others: until then the loop sleeps instead of watching.
     no_watch_until: Option<Instant>,
@@ -71,22 +82,34 @@ impl Poller {
     /// hint, not a promise: a source may turn out empty.
     pub fn wait(&mut self, sources: &[&dyn Source], timeout: Option<Duration>) -> Result<bool> {
         self.fds.0.clear();
+        self.ends.clear();
         let mut timeout = timeout;
         for source in sources {
             if source.has_unread()? {
                 return Ok(true);
             }
             source.add_fds(&mut self.fds)?;
+            self.ends.push(self.fds.0.len());
             if let Some(limit) = source.sleep_max() {
                 timeout = Some(timeout.map_or(limit, |timeout| timeout.min(limit)));
             }
         }
-        if self.is_busy && timeout.is_none_or(|timeout| timeout > WATCH) && self.watch()? {
-            return Ok(true);
+        let is_watching = self.is_busy && timeout.is_none_or(|timeout| timeout > WATCH);
+        let is_there = if is_watching && self.watch()? {
+            true
+        } else {
+            let asleep = Instant::now();
+            let is_there = self.sleep(timeout)?;
+            self.is_busy = is_there && asleep.elapsed() < SHORT_SLEEP;
+            is_there
+        };
+        let mut from = 0;
+        for (source, &to) in sources.iter().zip(&self.ends) {
+            if self.fds.are_silent(from, to) {
+                source.stayed_silent();
+            }
+            from = to;
         }
-        let asleep = Instant::now();
-        let is_there = self.sleep(timeout)?;
-        self.is_busy = is_there && asleep.elapsed() < SHORT_SLEEP;
         Ok(is_there)
     }
 
@@ -101,13 +124,13 @@ impl Poller {
         }
         let mut now = begin;
         while now < begin + WATCH {
-            if self.sleep(Some(Duration::ZERO))? {
-                return Ok(true);
-            }
             let gave_way = now;
             std::thread::yield_now();
             now = Instant::now();
             self.no_watch_until = (now > gave_way + LONG_TURN).then(|| now + NO_WATCH);
+            if self.sleep(Some(Duration::ZERO))? {
+                return Ok(true);
+            }
         }
         Ok(false)
     }
@@ -148,7 +171,43 @@ impl Poller {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+    use std::io::Write;
+    use std::os::fd::AsRawFd;
+
     use super::*;
+
+    struct Pipe {
+        end: std::io::PipeReader,
+        was_silent: Cell<bool>,
+    }
+
+    impl Source for Pipe {
+        fn has_unread(&self) -> Result<bool> {
+            Ok(false)
+        }
+
+        fn add_fds(&self, fds: &mut PollFds) -> Result<()> {
+            fds.add(self.end.as_raw_fd());
+            Ok(())
+        }
+
+        fn stayed_silent(&self) {
+            self.was_silent.set(true);
+        }
+    }
+
+    #[test]
+    fn a_source_hears_that_it_told_of_nothing() {
+        let pipe = || {
+            let (end, other) = std::io::pipe().unwrap();
+            (Pipe { end, was_silent: Cell::new(false) }, other)
+        };
+        let ((silent, _open), (told, mut writer)) = (pipe(), pipe());
+        writer.write_all(b"x").unwrap();
+        assert!(Poller::new().wait(&[&silent, &told], None).unwrap());
+        assert_eq!((silent.was_silent.get(), told.was_silent.get()), (true, false));
+    }
 
     #[test]
     fn a_timeout_is_kept_to_fractions_of_a_millisecond() {

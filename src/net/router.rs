@@ -338,6 +338,10 @@ impl Source for Router {
     fn add_fds(&self, fds: &mut PollFds) -> Result<()> {
         self.socket.add_fds(fds)
     }
+
+    fn stayed_silent(&self) {
+        self.socket.stayed_silent();
+    }
 }
 
 impl fmt::Debug for Router {

@@ -25,6 +25,8 @@ pub(crate) struct Socket {
     context: Context,
     /// True while libzmq has nothing unread of which its descriptor would not tell.
     is_drained: Cell<bool>,
+    /// True until the next call: libzmq has nothing unread, as its descriptor told a moment ago.
+    is_silent: Cell<bool>,
 }
 
 // SAFETY: a ZeroMQ socket may move between threads, with a full fence, which moving ownership in Rust gives.
@@ -36,7 +38,8 @@ impl Socket {
         let raw = context.raw_socket(kind)?;
         // SAFETY: `raw` is open and owned by nobody else.
         let api = ManuallyDrop::new(unsafe { zmq::Socket::from_raw(raw) });
-        let socket = Self { raw, api, context: context.clone(), is_drained: Cell::new(false) };
+        let (is_drained, is_silent) = (Cell::new(false), Cell::new(false));
+        let socket = Self { raw, api, context: context.clone(), is_drained, is_silent };
         socket.set_int(zmq_sys::ZMQ_LINGER, 0)?;
         Ok(socket)
     }
@@ -134,6 +137,9 @@ impl Socket {
 
     /// The next frame, without waiting.
     pub(crate) fn recv_frame(&self) -> Result<Option<Message>> {
+        if self.is_silent.take() {
+            return Ok(None);
+        }
         let mut message = Message::empty();
         loop {
             // SAFETY: the socket is open, the message initialised.
@@ -181,6 +187,7 @@ impl Socket {
         let flags = zmq_sys::ZMQ_DONTWAIT | if more { zmq_sys::ZMQ_SNDMORE } else { 0 };
         // Sending also takes in what arrived meanwhile, of which the descriptor then does not tell.
         self.is_drained.set(false);
+        self.is_silent.set(false);
         loop {
             // SAFETY: the socket is open, the message initialised.
             if unsafe { zmq_sys::zmq_msg_send(message.as_mut_ptr(), self.raw, flags as i32) } >= 0 {
@@ -227,6 +234,7 @@ impl Socket {
 
 impl Source for Socket {
     fn has_unread(&self) -> Result<bool> {
+        self.is_silent.set(false);
         if self.is_drained.get() {
             return Ok(false);
         }
@@ -237,6 +245,10 @@ impl Source for Socket {
     fn add_fds(&self, fds: &mut PollFds) -> Result<()> {
         fds.add(self.get_int(zmq_sys::ZMQ_FD)?);
         Ok(())
+    }
+
+    fn stayed_silent(&self) {
+        self.is_silent.set(true);
     }
 }
 
