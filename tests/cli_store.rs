@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use forebay::core::record::Record;
-use forebay::model::{Body, Headers, JobId, JobOptions, JobRules, Owner, QueueName, ReplyMode, Submission};
+use forebay::model::{Body, JobId, JobRules, Owner, QueueName, Submission};
 use forebay::store::journal::JournalConfig;
 use forebay::store::{self, Store};
 use support::{Finished, Folder, SOON, binary, command, run};
@@ -20,21 +20,11 @@ fn fill(dir: &Path, jobs: u64) {
     let (mut journal, _) = store::open(dir, JournalConfig::default()).unwrap();
     let (owner, rules) = (Arc::new(Owner::default()), Arc::new(JobRules::default()));
     for sequence in 1..=jobs {
-        let job = Submission {
-            id: JobId::new(1_750_000_000_000 + sequence, [sequence as u8; 10]),
-            queue: QueueName::new("resize").unwrap(),
-            body: Body::one(vec![7; 1_000]),
-            headers: Headers::default(),
-            options: JobOptions::default(),
-            resent: false,
-            reply: ReplyMode::Push,
-            content: None,
-            wants_progress: false,
-            wants_partial: false,
-            is_patient: false,
-            is_run: false,
-            stage: None,
-        };
+        let job = Submission::new(
+            JobId::new(1_750_000_000_000 + sequence, [sequence as u8; 10]),
+            QueueName::new("resize").unwrap(),
+            Body::one(vec![7; 1_000]),
+        );
         let wall_ms = job.id.wall_ms();
         let (owner, rules) = (owner.clone(), rules.clone());
         journal

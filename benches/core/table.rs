@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use forebay::core::job_table::{JobTable, TableConfig};
 use forebay::core::jobs::{Allowance, Answer, Asker, Class, End, Event, Jobs, SessionId, WorkerId};
-use forebay::model::{Body, Headers, JobId, JobOptions, Lease, Now, Owner, QueueName, ReplyMode, Submission};
+use forebay::model::{Body, JobId, Lease, Now, Owner, QueueName, Submission};
 
 /// Time between two jobs.
 const STEP_US: u64 = 10;
@@ -84,19 +84,12 @@ impl Table {
         let mut random = [0; 10];
         random[..8].copy_from_slice(&self.submitted.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());
         let job = Submission {
-            id: JobId::new(self.now.wall_ms + self.submitted / 100, random),
-            queue: self.queues[self.submitted as usize % self.queues.len()].clone(),
-            body: Body::one(Bytes::new()),
-            headers: Headers::default(),
-            options: JobOptions::default(),
-            resent: false,
-            reply: ReplyMode::Push,
-            content: None,
-            wants_progress: false,
-            wants_partial: false,
             is_patient: true,
-            is_run: false,
-            stage: None,
+            ..Submission::new(
+                JobId::new(self.now.wall_ms + self.submitted / 100, random),
+                self.queues[self.submitted as usize % self.queues.len()].clone(),
+                Body::one(Bytes::new()),
+            )
         };
         self.table.submit(self.now, self.tag, &self.asker, job);
     }

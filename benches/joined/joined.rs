@@ -10,9 +10,7 @@ use forebay::core::jobs::{Io, IoDone};
 use forebay::core::session::PeerEvent;
 use forebay::core::worker::{Answer, WorkerConfig, WorkerCore, WorkerEvent};
 use forebay::link::{ConnId, Hub, HubLimits, Peer, PeerConfig};
-use forebay::model::{
-    Body, Headers, JobId, JobOptions, Level, Now, QueueName, ReplyMode, Submission, limits,
-};
+use forebay::model::{Body, JobId, JobOptions, Level, Now, QueueName, Submission, limits};
 use forebay::wire::command::{PeerKind, Secret, Terms};
 
 const QUEUE: &str = "echo";
@@ -79,19 +77,13 @@ impl Joined {
     fn submit(&mut self) {
         self.submitted += 1;
         let submission = Submission {
-            id: JobId(((self.now.wall_ms as u128) << 80 | 7 << 76 | 2 << 62 | self.submitted).to_be_bytes()),
-            queue: QueueName::new(QUEUE).expect("a name"),
-            body: Body::one(self.payload.clone()),
-            headers: Headers::default(),
             options: JobOptions { level: Some(Level::Volatile), ..JobOptions::default() },
-            resent: false,
-            reply: ReplyMode::Push,
-            content: None,
-            wants_progress: false,
-            wants_partial: false,
             is_patient: true,
-            is_run: false,
-            stage: None,
+            ..Submission::new(
+                JobId(((self.now.wall_ms as u128) << 80 | 7 << 76 | 2 << 62 | self.submitted).to_be_bytes()),
+                QueueName::new(QUEUE).expect("a name"),
+                Body::one(self.payload.clone()),
+            )
         };
         let order = Order {
             submission: Arc::new(submission),

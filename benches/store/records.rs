@@ -5,10 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use forebay::core::record::Record;
-use forebay::model::{
-    Body, Headers, JobId, JobOptions, JobRules, Meta, Outcome, Owner, QueueName, ReplyMode, Submission,
-    Verdict,
-};
+use forebay::model::{Body, Headers, JobId, JobRules, Meta, Outcome, Owner, QueueName, Submission, Verdict};
 
 const WALL_MS: u64 = 1_750_000_000_000;
 
@@ -61,19 +58,12 @@ impl Load {
         random[..8].copy_from_slice(&mixed.to_be_bytes());
         let wall_ms = WALL_MS + sequence / 100;
         let job = Submission {
-            id: JobId::new(wall_ms, random),
-            queue: self.queue.clone(),
-            body: Body::from(vec![self.payload.clone()]),
-            headers: Headers::default(),
-            options: JobOptions::default(),
-            resent: false,
-            reply: ReplyMode::Push,
-            content: None,
-            wants_progress: false,
-            wants_partial: false,
             is_patient: true,
-            is_run: false,
-            stage: None,
+            ..Submission::new(
+                JobId::new(wall_ms, random),
+                self.queue.clone(),
+                Body::from(vec![self.payload.clone()]),
+            )
         };
         let (owner, rules) = (self.owner.clone(), self.rules.clone());
         Record::Submitted { owner, job: job.into(), rules, wall_ms, sequence, stored_len: 0 }

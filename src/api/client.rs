@@ -9,7 +9,7 @@ use crate::api::result::JobResult;
 use crate::api::submit::Submit;
 use crate::core::client::{Delivery, News};
 use crate::model::limits::CONTEXT_LEN_MAX;
-use crate::model::{Failure, InStage, JobId, QueueName, ReplyMode, Status, Submission};
+use crate::model::{Failure, InStage, JobId, QueueName, Status, Submission};
 use crate::run::client::{ClientHandle, NewJob, Taken};
 use crate::run::settings::ClientSettings;
 
@@ -373,19 +373,11 @@ impl Client {
             None => self.handle.new_job_id()?,
         };
         let submission = Submission {
-            id,
-            queue,
-            body: job.body,
             headers: job.headers,
             options: job.options,
-            resent: false,
-            reply: ReplyMode::Push,
-            content: None,
-            wants_progress: false,
-            wants_partial: false,
-            is_patient: false,
             is_run: job.is_run,
             stage: job.stage.map(Box::new),
+            ..Submission::new(id, queue, job.body)
         };
         Ok(NewJob { submission, has_own_id, tag: job.tag, want: job.want })
     }

@@ -1,5 +1,5 @@
 //! A hash map that cannot be iterated, so that its order can never be seen. Where order matters the pure
-//! layers use `BTreeMap` and `VecDeque`.
+//! layers use `BTreeMap`, `VecDeque` and [`Sequence`](crate::model::Sequence).
 
 use std::borrow::Borrow;
 use std::collections::HashMap;

@@ -316,3 +316,24 @@ pub struct Submission {
     /// It is one of the jobs of a stage.
     pub stage: Option<Box<InStage>>,
 }
+
+impl Submission {
+    /// One that says nothing more than this: the rules are the queue's, and the result is pushed.
+    pub fn new(id: JobId, queue: QueueName, body: Body) -> Self {
+        Submission {
+            id,
+            queue,
+            body,
+            headers: Headers::default(),
+            options: JobOptions::default(),
+            resent: false,
+            reply: ReplyMode::Push,
+            content: None,
+            wants_progress: false,
+            wants_partial: false,
+            is_patient: false,
+            is_run: false,
+            stage: None,
+        }
+    }
+}

@@ -7,8 +7,7 @@ pub(crate) mod state;
 use bytes::Bytes;
 use forebay::core::record::{AttemptError, Buried, Collected, Handed, QueueKept, Record};
 use forebay::model::{
-    Body, Headers, InStage, JobId, JobOptions, JobRules, Meta, Outcome, Owner, QueueName, ReplyMode,
-    Submission, Verdict,
+    Body, Headers, InStage, JobId, JobOptions, JobRules, Meta, Outcome, Owner, QueueName, Submission, Verdict,
 };
 
 pub(crate) use state::State;
@@ -69,19 +68,16 @@ impl World {
         let long = self.below(12) == 0;
         let len = (self.scale * self.below(if long { 6_000 } else { 900 })) as usize;
         let job = Submission {
-            id: JobId::new(WALL_MS + sequence, random),
-            queue: QueueName::new(if n & 1 == 0 { "a" } else { "b" }).expect("it is valid"),
-            body: Body::from(vec![Bytes::from(n.to_be_bytes().repeat(len / 8)), Bytes::from_static(b"tail")]),
             headers: Headers(vec![("trace".into(), Bytes::from(sequence.to_string()))]),
-            options: JobOptions::default(),
-            resent: false,
-            reply: ReplyMode::Push,
             content: (n & 6 == 0).then(|| n.to_be_bytes().to_vec()),
             wants_progress: n & 8 == 0,
-            wants_partial: false,
             is_patient: true,
-            is_run: false,
             stage: n.is_multiple_of(5).then(|| Box::new(in_stage(n))),
+            ..Submission::new(
+                JobId::new(WALL_MS + sequence, random),
+                QueueName::new(if n & 1 == 0 { "a" } else { "b" }).expect("it is valid"),
+                Body::from(vec![Bytes::from(n.to_be_bytes().repeat(len / 8)), Bytes::from_static(b"tail")]),
+            )
         };
         let owner = Owner { user: format!("uid:{}", n % 3), name: String::new() };
         let rules = JobRules { priority: 1 + (n % 8) as u32, ..JobRules::default() };

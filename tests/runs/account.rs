@@ -12,8 +12,7 @@ use forebay::core::jobs::{
 use forebay::core::record::Record;
 use forebay::model::pipeline::{Need, Pipeline, Step, StepKind};
 use forebay::model::{
-    Body, Headers, JobId, JobOptions, Lease, Now, Outcome, Owner, QueueName, ReplyMode, Status, Submission,
-    Verdict,
+    Body, Headers, JobId, JobOptions, Lease, Now, Outcome, Owner, QueueName, Status, Submission, Verdict,
 };
 use forebay::wire::codec::pipeline::encode;
 use forebay::wire::command::{Grant, Presented};
@@ -141,21 +140,7 @@ impl World {
         let pipeline = Pipeline::new(name.clone(), steps.clone()).expect("needs go one way");
         let pipeline = pipeline.held(random.chance(300));
         let is_held = pipeline.is_held();
-        let submission = Submission {
-            id,
-            queue: name,
-            body: encode(&pipeline),
-            headers: Headers::default(),
-            options: JobOptions::default(),
-            resent: false,
-            reply: ReplyMode::Push,
-            content: None,
-            wants_progress: false,
-            wants_partial: false,
-            is_patient: false,
-            is_run: true,
-            stage: None,
-        };
+        let submission = Submission { is_run: true, ..Submission::new(id, name, encode(&pipeline)) };
         let (jobs, ended) = (vec![None; len], vec![None; len]);
         let stages = vec![Stage::default(); len];
         let run = Run {

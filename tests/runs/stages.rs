@@ -5,9 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use forebay::core::jobs::{Admin, Answer, End, Jobs, Tag};
 use forebay::model::pipeline::StepKind;
-use forebay::model::{
-    Body, Headers, InStage, JobId, JobOptions, QueueName, ReplyMode, Status, Submission, Verdict,
-};
+use forebay::model::{Body, InStage, JobId, JobOptions, QueueName, ReplyMode, Status, Submission, Verdict};
 use forebay::wire::command::Grant;
 
 use crate::account::World;
@@ -111,19 +109,14 @@ impl World {
         payload.extend(self.next_frame());
         let step = self.runs[&run].steps[at].name.clone();
         Submission {
-            id: JobId::new(self.now.wall_ms, random.bytes()),
-            queue: QueueName::new("not looked at").expect("a name"),
-            body: Body::one(payload),
-            headers: Headers::default(),
             options: JobOptions { delay_ms: random.chance(100).then_some(30), ..JobOptions::default() },
-            resent: false,
             reply: ReplyMode::Keep,
-            content: None,
-            wants_progress: false,
-            wants_partial: false,
-            is_patient: false,
-            is_run: false,
             stage: Some(Box::new(InStage { run, step, place: 0, in_its_queue: true })),
+            ..Submission::new(
+                JobId::new(self.now.wall_ms, random.bytes()),
+                QueueName::new("not looked at").expect("a name"),
+                Body::one(payload),
+            )
         }
     }
 

@@ -7,8 +7,7 @@ use forebay::core::jobs::{Io, IoDone, SessionId};
 use forebay::core::record::Record;
 use forebay::core::session::{Input, Output};
 use forebay::model::{
-    Body, Headers, JobId, JobOptions, Lease, Now, Outcome, QueueName, ReplyMode, Status, Stop, Submission,
-    Verdict,
+    Body, JobId, JobOptions, Lease, Now, Outcome, QueueName, Status, Stop, Submission, Verdict,
 };
 use forebay::wire::command::{Fault, FromBroker, Grant, Hello, PeerKind, Retry, Secret, ToBroker};
 use std::collections::{BTreeMap, VecDeque};
@@ -262,19 +261,12 @@ impl Rig {
 
     pub(crate) fn job(&mut self, options: JobOptions) -> Submission {
         Submission {
-            id: self.new_id(),
-            queue: QueueName::new("q").unwrap(),
-            body: Body::one(Bytes::from_static(b"payload")),
-            headers: Headers::default(),
             options,
-            resent: false,
-            reply: ReplyMode::Push,
-            content: None,
-            wants_progress: false,
-            wants_partial: false,
-            is_patient: false,
-            is_run: false,
-            stage: None,
+            ..Submission::new(
+                self.new_id(),
+                QueueName::new("q").unwrap(),
+                Body::one(Bytes::from_static(b"payload")),
+            )
         }
     }
 

@@ -78,19 +78,13 @@ impl Job {
     /// As it goes to the broker, the first time. `other`: with other content under the same id.
     pub(crate) fn submission(&self, other: bool) -> Submission {
         Submission {
-            id: self.id,
-            queue: queue_name(self.queue),
-            body: body(self.number, u64::from(other), self.len),
             headers: Headers(vec![("n".into(), Bytes::copy_from_slice(&self.number.to_le_bytes()))]),
             options: self.options.clone(),
-            resent: false,
             reply: self.reply,
             content: self.named.then(|| vec![1, u8::from(other)]),
             wants_progress: self.wants_words,
             wants_partial: self.wants_words,
-            is_patient: false,
-            is_run: false,
-            stage: None,
+            ..Submission::new(self.id, queue_name(self.queue), body(self.number, u64::from(other), self.len))
         }
     }
 }

@@ -5,10 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use forebay::core::record::Record;
-use forebay::model::{
-    Body, Headers, JobId, JobOptions, JobRules, Meta, Outcome, Owner, QueueName, ReplyMode, Submission,
-    Verdict,
-};
+use forebay::model::{Body, Headers, JobId, JobRules, Meta, Outcome, Owner, QueueName, Submission, Verdict};
 use forebay::store::file_disk::FileDisk;
 use forebay::store::journal::{Journal, JournalConfig};
 use forebay::store::{self, Store};
@@ -52,19 +49,8 @@ impl Records {
         let id = JobId::new(wall_ms, random);
         self.open.insert(tag(payload), id);
         let job = Submission {
-            id,
-            queue: self.queue.clone(),
-            body: Body::from(vec![payload.to_vec().into()]),
-            headers: Headers::default(),
-            options: JobOptions::default(),
-            resent: false,
-            reply: ReplyMode::Push,
-            content: None,
-            wants_progress: false,
-            wants_partial: false,
             is_patient: true,
-            is_run: false,
-            stage: None,
+            ..Submission::new(id, self.queue.clone(), Body::from(vec![payload.to_vec().into()]))
         };
         let (owner, rules) = (self.owner.clone(), self.rules.clone());
         let sequence = self.sequence;

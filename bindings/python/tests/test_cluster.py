@@ -134,7 +134,9 @@ class CtrlC(Rig):
             with self.subTest(wait=name):
                 process = self.python(
                     f"""
-                    import asyncio, forebay
+                    import asyncio, forebay, signal
+                    # Whoever runs the tests in the background has it ignored.
+                    signal.signal(signal.SIGINT, signal.default_int_handler)
                     async def asked():
                         async with forebay.AsyncClient() as client:
                             await client.call("nobody", 1)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::*;
-use crate::model::{Body, Headers, JobOptions, Level, Outcome, QueueName, ReplyMode, Status, limits};
+use crate::model::{Body, Level, Outcome, QueueName, ReplyMode, Status, limits};
 use crate::wire::command::{FromBroker, GetMode};
 
 const BIG: ClientConfig = ClientConfig { window_jobs: 100, window_bytes: 1 << 20, is_ack_auto: true };
@@ -78,21 +78,8 @@ impl Play {
     }
 
     fn submit(&mut self, n: u8, change: impl FnOnce(&mut Order)) {
-        let submission = Submission {
-            id: id(n),
-            queue: QueueName::new("q").unwrap(),
-            body: Body::one(Bytes::from_static(b"four")),
-            headers: Headers::default(),
-            options: JobOptions::default(),
-            resent: false,
-            reply: ReplyMode::Push,
-            content: None,
-            wants_progress: false,
-            wants_partial: false,
-            is_patient: false,
-            is_run: false,
-            stage: None,
-        };
+        let submission =
+            Submission::new(id(n), QueueName::new("q").unwrap(), Body::one(Bytes::from_static(b"four")));
         let mut order = Order {
             submission: Arc::new(submission),
             tag: n.into(),

@@ -244,21 +244,7 @@ impl JobTable {
     /// The job may still be on its way: when it comes it finds itself cancelled.
     fn cancel_in_advance(&mut self, now: Now, tag: Tag, id: JobId, by: &Asker, reason: &str) {
         let queue = QueueName::new(EARLY).expect("it is a valid name");
-        let job = Submission {
-            id,
-            queue,
-            body: Body::default(),
-            headers: Headers::default(),
-            options: Default::default(),
-            resent: false,
-            reply: ReplyMode::Push,
-            content: None,
-            wants_progress: false,
-            wants_partial: false,
-            is_patient: false,
-            is_run: false,
-            stage: None,
-        };
+        let job = Submission::new(id, queue, Body::default());
         let slot = self.insert(now, by, job, self.default_rules.clone());
         self.cancel_running(now, slot, reason);
         self.answer(self.config.durable, tag, Answer::Done);

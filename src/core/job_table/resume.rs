@@ -18,8 +18,7 @@ use crate::core::record::Record;
 use crate::model::limits::{BUSY_RETRY_MS, RUNS_MAX};
 use crate::model::pipeline::Step;
 use crate::model::{
-    Body, Failure, Headers, InStage, JobId, JobOptions, JobRules, Now, Outcome, ReplyMode, Status, StepKind,
-    Submission, Verdict,
+    Body, Failure, InStage, JobId, JobRules, Now, Outcome, ReplyMode, Status, StepKind, Submission, Verdict,
 };
 
 /// The place of no step: what follows from it is the id of the run that goes on with this one.
@@ -111,19 +110,10 @@ impl JobTable {
             reply => reply,
         };
         let submission = Submission {
-            id,
-            queue: job.queue.clone(),
-            body: job.body.clone(),
-            headers: Headers::default(),
-            options: JobOptions::default(),
-            resent: false,
             reply,
-            content: None,
-            wants_progress: false,
-            wants_partial: false,
             is_patient: true,
             is_run: true,
-            stage: None,
+            ..Submission::new(id, job.queue.clone(), job.body.clone())
         };
         (submission, rules)
     }

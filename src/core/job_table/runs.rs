@@ -376,20 +376,13 @@ impl JobTable {
         let mut options = said.options.clone();
         options.level = Some(self.level_of(run_slot));
         Submission {
-            id: step_id(job.id, step),
-            queue: said.queue.clone(),
-            body,
             headers: said.headers.clone(),
             options,
             // A queue that drains takes it: with its run it was accepted before.
             resent: true,
             reply: ReplyMode::Keep,
-            content: None,
-            wants_progress: false,
-            wants_partial: false,
             is_patient: true,
-            is_run: false,
-            stage: None,
+            ..Submission::new(step_id(job.id, step), said.queue.clone(), body)
         }
     }
 

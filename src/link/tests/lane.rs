@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::link::lane::{Done, Heard, Lane};
-use crate::model::{Body, Headers, Lease, limits};
+use crate::model::{Body, JobId, Lease, QueueName, Submission, limits};
 use crate::wire::codec::{Chunk, Numbered, Writer};
 use crate::wire::command::{Control, FromBroker, ToBroker};
 use crate::wire::{Header, Packet, WireError};
@@ -342,21 +342,8 @@ fn acknowledgements_leave_when_somebody_waits_or_enough_have_gathered() {
     hear(&mut b, 0, &packet, Done::AtOnce).expect("good");
     assert!(b.poll_packet(0, 1).is_some(), "enough have gathered");
 
-    let job = crate::model::Submission {
-        id: crate::model::JobId::default(),
-        queue: crate::model::QueueName::new("q").expect("a queue's name"),
-        body: Body::default(),
-        headers: Headers::default(),
-        options: Default::default(),
-        resent: false,
-        reply: Default::default(),
-        content: None,
-        wants_progress: false,
-        wants_partial: false,
-        is_patient: false,
-        is_run: false,
-        stage: None,
-    };
+    let queue = QueueName::new("q").expect("a queue's name");
+    let job = Submission::new(JobId::default(), queue, Body::default());
     let number = a.push(&ToBroker::Submit(Arc::new(job)));
     let packet = packets(&mut a, 0).remove(0);
     hear(&mut b, 0, &packet, Done::WhenSaid).expect("good");

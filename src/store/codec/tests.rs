@@ -19,19 +19,17 @@ fn id(n: u8) -> JobId {
 fn every() -> Vec<Record> {
     let owner = Arc::new(Owner { user: "uid:1000".into(), name: "böx".into() });
     let submission = Submission {
-        id: id(1),
-        queue: QueueName::new("resize").unwrap(),
-        body: Body::from(vec![Bytes::from(vec![7; 300]), Bytes::new(), Bytes::from_static(b"x")]),
         headers: Headers(vec![("a".into(), Bytes::from_static(b"\xff\0"))]),
-        options: JobOptions::default(),
         resent: true,
         reply: ReplyMode::Keep,
         content: Some(vec![9; 32]),
         wants_progress: true,
-        wants_partial: false,
         is_patient: true,
-        is_run: false,
-        stage: None,
+        ..Submission::new(
+            id(1),
+            QueueName::new("resize").unwrap(),
+            Body::from(vec![Bytes::from(vec![7; 300]), Bytes::new(), Bytes::from_static(b"x")]),
+        )
     };
     let rules =
         JobRules { priority: 8, level: Level::Durable, refuse_unknown_queue: true, ..JobRules::default() };

@@ -8,8 +8,7 @@ use super::*;
 use crate::core::record::{Buried, KeptJob};
 use crate::model::limits::DEDUPE_WINDOW_MS;
 use crate::model::{
-    Body, Headers, JobId, JobOptions, JobRules, Meta, Outcome, Owner, QueueName, ReplyMode, Submission,
-    Verdict,
+    Body, Headers, JobId, JobRules, Meta, Outcome, Owner, QueueName, ReplyMode, Submission, Verdict,
 };
 use crate::store::sim_disk::{Crash, SimDisk};
 
@@ -32,19 +31,9 @@ fn id(n: u64) -> JobId {
 
 fn submitted(n: u64, len: usize) -> Record {
     let job = Submission {
-        id: id(n),
-        queue: QueueName::new("q").unwrap(),
-        body: Body::one(vec![n as u8; len]),
-        headers: Headers::default(),
-        options: JobOptions::default(),
-        resent: false,
         reply: ReplyMode::Keep,
-        content: None,
-        wants_progress: false,
-        wants_partial: false,
         is_patient: true,
-        is_run: false,
-        stage: None,
+        ..Submission::new(id(n), QueueName::new("q").unwrap(), Body::one(vec![n as u8; len]))
     };
     let (owner, rules) = (Arc::new(Owner::default()), Arc::new(JobRules::default()));
     Record::Submitted { owner, job: job.into(), rules, wall_ms: WALL_MS + n, sequence: n, stored_len: 0 }

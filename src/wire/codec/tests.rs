@@ -81,21 +81,7 @@ fn options() -> JobOptions {
 }
 
 fn submission() -> Submission {
-    Submission {
-        id: ID,
-        queue: queue(),
-        body: Body::one("hi"),
-        headers: Headers::default(),
-        options: JobOptions::default(),
-        resent: false,
-        reply: ReplyMode::Push,
-        content: None,
-        wants_progress: false,
-        wants_partial: false,
-        is_patient: false,
-        is_run: false,
-        stage: None,
-    }
+    Submission::new(ID, queue(), Body::one("hi"))
 }
 
 fn to_broker() -> Vec<ToBroker> {

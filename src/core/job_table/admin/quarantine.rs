@@ -17,8 +17,7 @@ use crate::core::job_table::entry::State;
 use crate::core::jobs::Asker;
 use crate::core::record::Record;
 use crate::model::{
-    Failure, Headers, JobId, JobOptions, JobRules, Now, Outcome, QueueName, ReplyMode, Status, Submission,
-    Verdict,
+    Failure, Headers, JobId, JobRules, Now, Outcome, QueueName, ReplyMode, Status, Submission, Verdict,
 };
 
 impl JobTable {
@@ -149,19 +148,9 @@ impl JobTable {
             reply => reply,
         };
         let submission = Submission {
-            id,
-            queue: job.queue.clone(),
-            body: job.body.clone(),
             headers: job.headers.clone(),
-            options: JobOptions::default(),
-            resent: false,
             reply,
-            content: None,
-            wants_progress: false,
-            wants_partial: false,
-            is_patient: false,
-            is_run: false,
-            stage: None,
+            ..Submission::new(id, job.queue.clone(), job.body.clone())
         };
         (submission, rules)
     }
