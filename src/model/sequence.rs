@@ -1,21 +1,25 @@
 //! A map for what comes in order and mostly leaves in the same order.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 /// Values by keys that are mostly given out in rising order, iterated in that order.
 ///
-/// Adding at the end and taking the first cost the same however many there are, and touch one place in memory; finding
-/// another takes a binary search. What is taken out of the middle leaves a gap, and gaps are never more than what is there.
+/// Adding at the end and taking the first cost the same however many there are, and touch one place in memory. Finding
+/// another takes a binary search, and what comes late into the midst of the others is in a tree beside them.
 #[derive(Clone, Debug)]
 pub struct Sequence<K, V> {
-    /// Invariant: the keys rise; neither the first nor the last is a gap.
+    /// What was taken out of the middle leaves a gap. Invariant: the keys rise, neither the first nor the last is a gap, and
+    /// gaps are never more than values.
     entries: VecDeque<(K, Option<V>)>,
+    /// How many of them have a value.
     len: usize,
+    /// What came after a greater key. Invariant: no key has a value in both.
+    late: BTreeMap<K, V>,
 }
 
 impl<K, V> Default for Sequence<K, V> {
     fn default() -> Self {
-        Sequence { entries: VecDeque::new(), len: 0 }
+        Sequence { entries: VecDeque::new(), len: 0, late: BTreeMap::new() }
     }
 }
 
@@ -27,36 +31,35 @@ impl<K: Copy + Ord, V> Sequence<K, V> {
 
     /// How many values there are.
     pub fn len(&self) -> usize {
-        self.len
+        self.len + self.late.len()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.len() == 0
     }
 
     /// Puts `value` under `key` and returns what stood there.
     pub fn insert(&mut self, key: K, value: V) -> Option<V> {
+        if let Some(known) = self.late.get_mut(&key) {
+            return Some(std::mem::replace(known, value));
+        }
         if self.entries.back().is_none_or(|(last, _)| *last < key) {
             self.entries.push_back((key, Some(value)));
             self.len += 1;
             return None;
         }
-        let before = match self.entries.binary_search_by_key(&key, |(key, _)| *key) {
-            Ok(at) => self.entries[at].1.replace(value),
-            Err(at) => {
-                self.entries.insert(at, (key, Some(value)));
-                None
-            }
-        };
+        let Some(at) = self.find(key) else { return self.late.insert(key, value) };
+        let before = self.entries[at].1.replace(value);
         self.len += usize::from(before.is_none());
         before
     }
 
     /// Takes out what stands under `key`.
     pub fn remove(&mut self, key: K) -> Option<V> {
-        let at = self.find(key)?;
-        let value = self.entries[at].1.take()?;
+        let Some(value) = self.find(key).and_then(|at| self.entries[at].1.take()) else {
+            return self.late.remove(&key);
+        };
         self.len -= 1;
         while let Some((_, None)) = self.entries.front() {
             self.entries.pop_front();
@@ -72,13 +75,15 @@ impl<K: Copy + Ord, V> Sequence<K, V> {
 
     /// The value under `key`.
     pub fn get(&self, key: K) -> Option<&V> {
-        self.entries[self.find(key)?].1.as_ref()
+        self.find(key).and_then(|at| self.entries[at].1.as_ref()).or_else(|| self.late.get(&key))
     }
 
     /// The value under `key`, to change in place.
     pub fn get_mut(&mut self, key: K) -> Option<&mut V> {
-        let at = self.find(key)?;
-        self.entries[at].1.as_mut()
+        match self.find(key).filter(|&at| self.entries[at].1.is_some()) {
+            Some(at) => self.entries[at].1.as_mut(),
+            None => self.late.get_mut(&key),
+        }
     }
 
     /// Whether something stands under `key`.
@@ -93,7 +98,14 @@ impl<K: Copy + Ord, V> Sequence<K, V> {
 
     /// Keys and values, the lowest key first.
     pub fn iter(&self) -> impl Iterator<Item = (K, &V)> {
-        self.entries.iter().filter_map(|(key, value)| Some((*key, value.as_ref()?)))
+        let mut entries =
+            self.entries.iter().filter_map(|(key, value)| Some((*key, value.as_ref()?))).peekable();
+        let mut late = self.late.iter().map(|(key, value)| (*key, value)).peekable();
+        std::iter::from_fn(move || match (entries.peek(), late.peek()) {
+            (Some((key, _)), Some((late_key, _))) if key < late_key => entries.next(),
+            (_, Some(_)) => late.next(),
+            (_, None) => entries.next(),
+        })
     }
 
     /// The keys, the lowest first.
@@ -106,7 +118,7 @@ impl<K: Copy + Ord, V> Sequence<K, V> {
         self.iter().map(|(_, value)| value)
     }
 
-    /// Where `key` stands, or the gap it left.
+    /// Where `key` stands in `entries`, or the gap it left.
     fn find(&self, key: K) -> Option<usize> {
         if self.entries.front()?.0 == key {
             return Some(0);
@@ -126,7 +138,7 @@ mod tests {
         assert_eq!(sequence.len(), expected.len());
         assert_eq!(sequence.is_empty(), expected.is_empty());
         assert_eq!(sequence.first(), expected.first_key_value().map(|(key, value)| (*key, value)));
-        assert!(sequence.entries.len() <= 2 * sequence.len(), "gaps are never more than what is there");
+        assert!(sequence.entries.len() <= 2 * sequence.len, "gaps are never more than what is there");
     }
 
     #[test]
@@ -170,5 +182,18 @@ mod tests {
         assert!(sequence.values().eq(&[1, 2, 30, 4, 5]));
         (1..=5).for_each(|key| assert!(sequence.remove(key).is_some()));
         assert!(sequence.is_empty() && sequence.first().is_none());
+    }
+
+    #[test]
+    fn what_comes_late_moves_nothing_else() {
+        let mut sequence = Sequence::new();
+        (0..1_000).for_each(|key| assert_eq!(sequence.insert(key * 2, key), None));
+        (0..999).rev().for_each(|key| assert_eq!(sequence.insert(key * 2 + 1, key), None));
+        assert_eq!((sequence.entries.len(), sequence.late.len(), sequence.len()), (1_000, 999, 1_999));
+        assert!(sequence.keys().eq(0..1_999));
+        assert_eq!(
+            (sequence.insert(1, 7), sequence.remove(1), sequence.first()),
+            (Some(0), Some(7), Some((0, &0)))
+        );
     }
 }
