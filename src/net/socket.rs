@@ -23,10 +23,18 @@ pub(crate) struct Socket {
     raw: *mut c_void,
     api: ManuallyDrop<zmq::Socket>,
     context: Context,
-    /// True while libzmq has nothing unread of which its descriptor would not tell.
-    is_drained: Cell<bool>,
-    /// True until the next call: libzmq has nothing unread, as its descriptor told a moment ago.
-    is_silent: Cell<bool>,
+    unread: Cell<Unread>,
+}
+
+/// What is known of messages that libzmq has and that were not read.
+#[derive(Clone, Copy)]
+enum Unread {
+    /// There may be some, of which its descriptor does not tell.
+    Perhaps,
+    /// None but those of which the descriptor tells.
+    AsTold,
+    /// None: the descriptor was silent a moment ago.
+    Nothing,
 }
 
 // SAFETY: a ZeroMQ socket may move between threads, with a full fence, which moving ownership in Rust gives.
@@ -38,8 +46,7 @@ impl Socket {
         let raw = context.raw_socket(kind)?;
         // SAFETY: `raw` is open and owned by nobody else.
         let api = ManuallyDrop::new(unsafe { zmq::Socket::from_raw(raw) });
-        let (is_drained, is_silent) = (Cell::new(false), Cell::new(false));
-        let socket = Self { raw, api, context: context.clone(), is_drained, is_silent };
+        let socket = Self { raw, api, context: context.clone(), unread: Cell::new(Unread::Perhaps) };
         socket.set_int(zmq_sys::ZMQ_LINGER, 0)?;
         Ok(socket)
     }
@@ -126,6 +133,8 @@ impl Socket {
         call: impl Fn(*const c_char) -> i32,
     ) -> std::result::Result<(), Errno> {
         let text = CString::new(address).map_err(|_| libc::EINVAL)?;
+        // Binding and the like also take in what arrived meanwhile, of which the descriptor then does not tell.
+        self.unread.set(Unread::Perhaps);
         if call(text.as_ptr()) == 0 { Ok(()) } else { Err(last_errno()) }
     }
 
@@ -137,7 +146,8 @@ impl Socket {
 
     /// The next frame, without waiting.
     pub(crate) fn recv_frame(&self) -> Result<Option<Message>> {
-        if self.is_silent.take() {
+        if matches!(self.unread.get(), Unread::Nothing) {
+            self.unread.set(Unread::AsTold);
             return Ok(None);
         }
         let mut message = Message::empty();
@@ -147,12 +157,12 @@ impl Socket {
                 zmq_sys::zmq_msg_recv(message.as_mut_ptr(), self.raw, zmq_sys::ZMQ_DONTWAIT as i32)
             };
             if rc >= 0 {
-                self.is_drained.set(false);
+                self.unread.set(Unread::Perhaps);
                 return Ok(Some(message));
             }
             match last_errno() {
                 libc::EAGAIN => {
-                    self.is_drained.set(true);
+                    self.unread.set(Unread::AsTold);
                     return Ok(None);
                 }
                 libc::EINTR => {}
@@ -186,8 +196,7 @@ impl Socket {
     pub(crate) fn send_frame(&self, mut message: Message, more: bool) -> std::result::Result<(), Errno> {
         let flags = zmq_sys::ZMQ_DONTWAIT | if more { zmq_sys::ZMQ_SNDMORE } else { 0 };
         // Sending also takes in what arrived meanwhile, of which the descriptor then does not tell.
-        self.is_drained.set(false);
-        self.is_silent.set(false);
+        self.unread.set(Unread::Perhaps);
         loop {
             // SAFETY: the socket is open, the message initialised.
             if unsafe { zmq_sys::zmq_msg_send(message.as_mut_ptr(), self.raw, flags as i32) } >= 0 {
@@ -234,8 +243,8 @@ impl Socket {
 
 impl Source for Socket {
     fn has_unread(&self) -> Result<bool> {
-        self.is_silent.set(false);
-        if self.is_drained.get() {
+        if !matches!(self.unread.get(), Unread::Perhaps) {
+            self.unread.set(Unread::AsTold);
             return Ok(false);
         }
         Ok(self.get_int(zmq_sys::ZMQ_EVENTS)? & zmq_sys::ZMQ_POLLIN as i32 != 0)
@@ -248,7 +257,7 @@ impl Source for Socket {
     }
 
     fn stayed_silent(&self) {
-        self.is_silent.set(true);
+        self.unread.set(Unread::Nothing);
     }
 }
 
