@@ -7,7 +7,6 @@
 use crate::core::job_table::JobTable;
 use crate::core::job_table::entry::State;
 use crate::core::job_table::queue::Queue;
-use crate::core::job_table::ready::Place;
 use crate::core::job_table::worker::{IdleKey, Taken, Worker};
 use crate::core::jobs::{Allowance, Class, Event, WorkerId};
 use crate::core::record::Record;
@@ -208,16 +207,9 @@ impl JobTable {
         self.job_mut(slot).state = State::Queued;
         self.rearm(slot);
         let job = self.slots[slot as usize].as_ref().expect("a slot in use holds a job");
-        let place = Place {
-            priority: job.rules.priority,
-            owner: &job.asker.owner,
-            sequence: job.sequence,
-            first: job.first,
-            alone: job.suspect,
-        };
         let name = job.queue.clone();
         let suspect = job.suspect;
-        self.queues.stand_in_line(&name, now.us, place, slot);
+        self.queues.stand_in_line(&name, now.us, job.place(), slot);
         self.offer(now, &name);
         if suspect {
             self.reserve_for_suspect(&name);
@@ -234,14 +226,7 @@ impl JobTable {
     /// Takes a queued job out of its line.
     pub(super) fn leave_line(&mut self, slot: u32) {
         let job = self.slots[slot as usize].as_ref().expect("a slot in use holds a job");
-        let place = Place {
-            priority: job.rules.priority,
-            owner: &job.asker.owner,
-            sequence: job.sequence,
-            first: job.first,
-            alone: job.suspect,
-        };
-        self.queues.leave_line(&job.queue, place);
+        self.queues.leave_line(&job.queue, job.place());
     }
 
     /// Hands out what is in line to workers that are idle.
@@ -452,14 +437,7 @@ impl JobTable {
             return self.expire_job(now, slot, message);
         }
         let job = self.slots[slot as usize].as_ref().expect("a slot in use holds a job");
-        let place = Place {
-            priority: job.rules.priority,
-            owner: &job.asker.owner,
-            sequence: job.sequence,
-            first: job.first,
-            alone: job.suspect,
-        };
-        self.queues.take_from_line(&job.queue, now.us, place);
+        self.queues.take_from_line(&job.queue, now.us, job.place());
         self.hand_out(now, slot, id);
     }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::core::job_table::ready::Place;
 use crate::core::jobs::{Asker, WorkerId};
 use crate::core::record::{Attempt, AttemptError, RUNNING};
 use crate::model::limits::JOB_OVERHEAD_LEN;
@@ -216,6 +217,17 @@ impl Job {
     /// The lease of the job's last grant, for the job at `slot`.
     pub(super) fn lease(&self, slot: u32) -> Lease {
         Lease { slot, token: self.token }
+    }
+
+    /// Where the job stands in its queue's line while it is queued.
+    pub(super) fn place(&self) -> Place<'_> {
+        Place {
+            priority: self.rules.priority,
+            owner: &self.asker.owner,
+            sequence: self.sequence,
+            first: self.first,
+            alone: self.suspect,
+        }
     }
 
     /// Notes how the attempt that is running has ended.
