@@ -63,24 +63,20 @@ impl Meta {
 
     /// Adds a fact.
     pub fn push(&mut self, name: &str, value: &str) {
-        self.forget(name);
         let known = Known::ALL.into_iter().find(|known| known.name() == name);
+        // What was said before under this name, as a number or as a text.
+        self.others.retain(|(other, _)| other != name);
+        match known {
+            Some(Known::Worker) => self.worker = None,
+            Some(known) => self.numbers[known as usize] = None,
+            None => {}
+        }
         // A number that would read otherwise afterwards stays the text it is.
         let number = value.parse().ok().filter(|number| itoa::Buffer::new().format::<u64>(*number) == value);
         match (known, number) {
             (Some(Known::Worker), _) => self.set_worker(value.into()),
             (Some(known), Some(number)) => self.set(known, number),
             _ => self.others.push((name.to_owned(), value.to_owned())),
-        }
-    }
-
-    /// Drops what was said under this name, as a number or as a text.
-    fn forget(&mut self, name: &str) {
-        self.others.retain(|(other, _)| other != name);
-        match Known::ALL.into_iter().find(|known| known.name() == name) {
-            Some(Known::Worker) => self.worker = None,
-            Some(known) => self.numbers[known as usize] = None,
-            None => {}
         }
     }
 
